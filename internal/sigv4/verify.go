@@ -1,0 +1,91 @@
+package sigv4
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"sync"
+)
+
+// Verify tells whether the request was signed with the key that SigningKey
+// returns for the scope and the secret of AccessKeyID, and for a body of this
+// SHA-256. The error is an *Error to be answered to the client.
+func (s *Signed) Verify(signingKey, bodyHash [32]byte) error {
+	if s.contentSHA256 != "" {
+		var claimed [32]byte
+		if !decodeHash(&claimed, s.contentSHA256) || claimed != bodyHash {
+			return errContent
+		}
+	}
+	signature, ok := s.sign(&signingKey, &bodyHash)
+	if !ok || subtle.ConstantTimeCompare(signature[:], s.Signature[:]) != 1 {
+		return ErrSignature
+	}
+	return nil
+}
+
+// sign computes the signature of the request; false if it cannot have one.
+func (s *Signed) sign(signingKey, bodyHash *[32]byte) (signature [32]byte, ok bool) {
+	scratch := buffers.Get().(*[]byte)
+	defer release(scratch)
+	buf, ok := appendCanonicalRequest((*scratch)[:0], &s.req, s.Service, s.signedHeaders, bodyHash)
+	*scratch = buf
+	if !ok {
+		return signature, false
+	}
+	canonical := sha256.Sum256(buf)
+	toSign := append(buf[:0], algorithm...)
+	toSign = append(toSign, '\n')
+	toSign = append(toSign, s.timestamp...)
+	toSign = append(toSign, '\n')
+	toSign = append(toSign, s.scope...)
+	toSign = append(toSign, '\n')
+	toSign = hex.AppendEncode(toSign, canonical[:])
+	return hmacSHA256(signingKey[:], toSign), true
+}
+
+// SigningKey derives the key that signs one day's requests to one service of
+// one Region. The date is YYYYMMDD.
+func SigningKey(secret, date, region, service string) [32]byte {
+	key := hmacSHA256([]byte("AWS4"+secret), []byte(date))
+	key = hmacSHA256(key[:], []byte(region))
+	key = hmacSHA256(key[:], []byte(service))
+	return hmacSHA256(key[:], []byte(terminator))
+}
+
+func hmacSHA256(key, message []byte) (mac [32]byte) {
+	h := hmac.New(sha256.New, key)
+	h.Write(message)
+	h.Sum(mac[:0])
+	return mac
+}
+
+// decodeHash reads 64 lower-case hex digits. A signature or hash has one form
+// only.
+func decodeHash(dst *[32]byte, s string) bool {
+	if len(s) != 2*len(dst) {
+		return false
+	}
+	for i := range dst {
+		hi, lo := s[2*i], s[2*i+1]
+		if hi >= 'A' && hi <= 'F' || lo >= 'A' && lo <= 'F' || unhex(hi) > 15 || unhex(lo) > 15 {
+			return false
+		}
+		dst[i] = unhex(hi)<<4 | unhex(lo)
+	}
+	return true
+}
+
+// buffers hold canonical requests while they are hashed.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 4<<10)
+	return &b
+}}
+
+// release gives a buffer back, unless an unusual request made it large.
+func release(b *[]byte) {
+	if cap(*b) <= 64<<10 {
+		buffers.Put(b)
+	}
+}
