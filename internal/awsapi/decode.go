@@ -1,0 +1,313 @@
+package awsapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// maxDepth is how deep arrays and objects may nest in a request, members that
+// nobody knows included.
+const maxDepth = 32
+
+// maxScratch is how many bytes of scratch a Decoder keeps for the next request.
+const maxScratch = 64 << 10
+
+// Decoder reads one request body. It is strict where JSON leaves room: exact
+// member names, no duplicates, no invalid UTF-8, no more than 32 levels, nothing
+// after the object. Members it does not know are skipped, and null means absent.
+//
+// It stops at the first thing that is not the JSON the API wants and reports it
+// as a SerializationException. What is well-formed but against the model's
+// limits it notes and goes on, so that one ValidationException names it all.
+//
+// Generated code drives it: NewDecoder, the request's fields, Finish. After an
+// error all its methods return zero values, so that nobody needs to check
+// before the end.
+type Decoder struct {
+	json jsontext.Decoder
+	body bytes.Buffer
+	err  *Error
+	// path leads to the value that is being read.
+	path []step
+	// scratch holds the last string that had escapes in it.
+	scratch    []byte
+	violations violations
+}
+
+// step is one part of the path to a value: a member of a structure, an element
+// of a list, or an entry of a map.
+type step struct {
+	kind  stepKind
+	name  string // of a member or entry
+	index int    // in the model, in the list, in the order of reading
+}
+
+type stepKind uint8
+
+const (
+	memberStep stepKind = iota
+	elementStep
+	entryStep
+)
+
+var decoders = sync.Pool{New: func() any { return new(Decoder) }}
+
+// NewDecoder returns a Decoder on body, which must not change until Finish. No
+// body at all stands for an empty object.
+func NewDecoder(body []byte) *Decoder {
+	if len(body) == 0 {
+		body = []byte("{}")
+	}
+	d := decoders.Get().(*Decoder)
+	d.body = *bytes.NewBuffer(body)
+	d.json.Reset(&d.body)
+	return d
+}
+
+// Finish ends decoding, and returns nil or an *Error: SerializationException or
+// ValidationException. The Decoder must not be used after it.
+func (d *Decoder) Finish() error {
+	if d.err == nil {
+		if _, err := d.json.ReadToken(); err != io.EOF {
+			d.fail("")
+		}
+	}
+	err := d.err
+	if err == nil {
+		err = d.violations.err()
+	}
+	// Nothing of the request stays behind in the pool, and nothing large.
+	if len(d.scratch) > 0 {
+		clear(d.scratch[:cap(d.scratch)])
+	}
+	if cap(d.scratch) > maxScratch {
+		d.scratch = nil
+	}
+	d.body = bytes.Buffer{}
+	d.json.Reset(&d.body)
+	d.err, d.path, d.scratch, d.violations = nil, d.path[:0], d.scratch[:0], violations{}
+	decoders.Put(d)
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// fail records a SerializationException, unless there was an error before.
+func (d *Decoder) fail(message string) {
+	if d.err == nil {
+		d.err = &Error{Code: CodeSerialization, Message: message}
+	}
+}
+
+// failJSON records that the body is not the JSON it should be. AWS says nothing
+// of malformed JSON; for what only a strict parser refuses, the message tells.
+func (d *Decoder) failJSON(err error) {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		d.fail("Duplicate member name.")
+		return
+	}
+	d.fail("")
+}
+
+// failType records that the next value is of the wrong kind for want, a type in
+// the words of AWS's parser.
+func (d *Decoder) failType(kind jsontext.Kind, want string) {
+	switch kind {
+	case '{':
+		d.fail("Start of structure or map found where not expected.")
+	case '[':
+		d.fail("Start of list found where not expected.")
+	case '"':
+		d.fail("STRING_VALUE can not be converted to " + want)
+	case '0':
+		d.fail("NUMBER_VALUE can not be converted to " + want)
+	case 't':
+		d.fail("TRUE_VALUE can not be converted to " + want)
+	case 'f':
+		d.fail("FALSE_VALUE can not be converted to " + want)
+	default:
+		d.readInvalid()
+	}
+}
+
+// readInvalid reads what PeekKind found to be no value at all, for its error.
+func (d *Decoder) readInvalid() {
+	_, err := d.json.ReadToken()
+	d.failJSON(err)
+}
+
+// delim reads a bracket, brace or null that PeekKind has announced.
+func (d *Decoder) delim() {
+	if _, err := d.json.ReadToken(); err != nil {
+		d.failJSON(err)
+	}
+}
+
+// value reads the next string or number.
+func (d *Decoder) value() []byte {
+	raw, err := d.json.ReadValue()
+	if err != nil {
+		d.failJSON(err)
+		return nil
+	}
+	return raw
+}
+
+// text reads the next value, which must be a string, and returns what it
+// stands for. The bytes are valid until the next call.
+func (d *Decoder) text(want string) []byte {
+	if kind := d.json.PeekKind(); kind != '"' {
+		d.failType(kind, want)
+		return nil
+	}
+	raw := d.value()
+	if d.err != nil {
+		return nil
+	}
+	return d.unquote(raw)
+}
+
+// unquote returns what a valid JSON string stands for.
+func (d *Decoder) unquote(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1]
+	}
+	var err error
+	d.scratch, err = jsontext.AppendUnquote(d.scratch[:0], raw)
+	if err != nil {
+		d.failJSON(err)
+	}
+	return d.scratch
+}
+
+// skip reads over a value token by token, because ReadValue would follow
+// thousands of levels.
+func (d *Decoder) skip() {
+	depth := d.json.StackDepth()
+	for {
+		if _, err := d.json.ReadToken(); err != nil {
+			d.failJSON(err)
+			return
+		}
+		switch now := d.json.StackDepth(); {
+		case now <= depth:
+			return
+		case now > maxDepth:
+			d.fail("Nesting is deeper than 32 levels.")
+			return
+		}
+	}
+}
+
+// String reads a string or an enum's value.
+func (d *Decoder) String(s *StringShape) string {
+	b := d.text("String")
+	if d.err != nil {
+		return ""
+	}
+	v, ok := s.intern(b)
+	if !ok {
+		s.validate(d, v)
+	}
+	return v
+}
+
+// Blob reads binary data in base64: standard alphabet, with padding, and with
+// no set bits left over at the end.
+func (d *Decoder) Blob(s *BlobShape) []byte {
+	src := d.text("Blob")
+	if d.err != nil {
+		return nil
+	}
+	b, ok := decodeBase64(src)
+	if !ok {
+		d.fail("Invalid base64.")
+		return nil
+	}
+	s.validate(d, b)
+	return b
+}
+
+// Int32 reads an integer.
+func (d *Decoder) Int32(s *IntShape) int32 {
+	return int32(d.integer(s, 32, "Integer"))
+}
+
+// Int64 reads an integer.
+func (d *Decoder) Int64(s *IntShape) int64 {
+	return d.integer(s, 64, "Long")
+}
+
+func (d *Decoder) integer(s *IntShape, bits int, want string) int64 {
+	if kind := d.json.PeekKind(); kind != '0' {
+		d.failType(kind, want)
+		return 0
+	}
+	raw := d.value()
+	if d.err != nil {
+		return 0
+	}
+	n, ok := parseInt(raw, bits)
+	if !ok {
+		d.fail("NUMBER_VALUE can not be converted to " + want)
+		return 0
+	}
+	s.validate(d, n)
+	return n
+}
+
+// Bool reads true or false.
+func (d *Decoder) Bool() bool {
+	kind := d.json.PeekKind()
+	if kind != 't' && kind != 'f' {
+		d.failType(kind, "Boolean")
+		return false
+	}
+	d.delim()
+	return kind == 't'
+}
+
+// Time reads seconds since the epoch, which may have a fraction and an exponent;
+// what is finer than a millisecond is rounded away. The year must be 1 to 9999.
+func (d *Decoder) Time() time.Time {
+	const want = "milliseconds since epoch"
+	if kind := d.json.PeekKind(); kind != '0' {
+		d.failType(kind, want)
+		return time.Time{}
+	}
+	raw := d.value()
+	if d.err != nil {
+		return time.Time{}
+	}
+	t, ok := parseTime(raw)
+	if !ok {
+		d.fail("NUMBER_VALUE can not be converted to " + want)
+	}
+	return t
+}
+
+var strictBase64 = base64.StdEncoding.Strict()
+
+// decodeBase64 returns the bytes that src stands for, and whether it is base64
+// in its one canonical form.
+func decodeBase64(src []byte) ([]byte, bool) {
+	if len(src)%4 != 0 {
+		return nil, false
+	}
+	size := len(src) / 4 * 3
+	for i := len(src); i > max(0, len(src)-2) && src[i-1] == '='; i-- {
+		size--
+	}
+	dst := make([]byte, len(src)/4*3)
+	// The standard library skips line breaks; then it finds fewer bytes than
+	// the length of src says.
+	n, err := strictBase64.Decode(dst, src)
+	return dst[:n:n], err == nil && n == size
+}
