@@ -21,11 +21,8 @@ package aead
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
-	"encoding/binary"
 	"errors"
 )
 
@@ -45,10 +42,12 @@ const (
 var ErrOpen = errors.New("aead: message authentication failed")
 
 // Seal encrypts and authenticates plaintext, authenticates additionalData, and
-// appends the result to dst. The label names what the message is for
-// ("keywright/record") and must not contain a zero byte; context is bound into
-// the key derivation. Key must be KeySize bytes long: anything else is a bug of
-// the caller and panics. Plaintext and dst may not overlap.
+// appends the result, Overhead bytes longer than plaintext, to dst. The label
+// names what the message is for ("keywright/record") and must not contain a
+// zero byte; context is bound into the key derivation, and its length must
+// always be the same under one label. Key must be KeySize bytes long: anything
+// else is a bug of the caller and panics. The memory of dst beyond its length
+// must not overlap plaintext or additionalData.
 func Seal(dst, key []byte, label string, context, additionalData, plaintext []byte) []byte {
 	var n [nonceSize]byte
 	rand.Read(n[:])
@@ -67,7 +66,7 @@ func seal(dst, key []byte, label string, context, additionalData, plaintext []by
 
 // Open authenticates and decrypts what Seal returned, and appends the
 // plaintext to dst. Key, label, context and additionalData must be those given
-// to Seal. Its only error is ErrOpen.
+// to Seal. Its only error is ErrOpen, with which it returns nothing.
 func Open(dst, key []byte, label string, context, additionalData, sealed []byte) ([]byte, error) {
 	if len(sealed) < Overhead {
 		return nil, ErrOpen
@@ -84,32 +83,6 @@ func Open(dst, key []byte, label string, context, additionalData, sealed []byte)
 		return nil, ErrOpen
 	}
 	return out, nil
-}
-
-// deriveKeys is the KDF in counter mode of SP 800-108r1 section 4.1 with
-// HMAC-SHA-256, a 32-bit counter before the fixed input, and a 32-bit length in
-// bits after it: K(i) = HMAC(key, i || label || 0x00 || context || N || 512).
-// The length of context is fixed for each label, so its join with N is
-// unambiguous.
-func deriveKeys(key []byte, label string, context []byte, n [nonceSize]byte) (k [KeySize + commitSize]byte) {
-	if len(key) != KeySize {
-		panic("aead: key must be 32 bytes")
-	}
-	h := hmac.New(sha256.New, key)
-	var buf [256]byte
-	in := append(buf[:0], 0, 0, 0, 0)
-	in = append(in, label...)
-	in = append(in, 0)
-	in = append(in, context...)
-	in = append(in, n[:]...)
-	in = binary.BigEndian.AppendUint32(in, uint32(8*len(k)))
-	for i := range 2 {
-		binary.BigEndian.PutUint32(in, uint32(i+1))
-		h.Reset()
-		h.Write(in)
-		h.Sum(k[:i*sha256.Size])
-	}
-	return k
 }
 
 func newGCM(key []byte) cipher.AEAD {
