@@ -9,8 +9,10 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 )
 
@@ -29,12 +31,11 @@ var (
 )
 
 // Limits that hold on every driver, so that a batch which one accepts is
-// accepted by all (they are etcd's defaults). A batch, key or value beyond
-// them is refused with an error, before anything is written; so is an empty
-// key or the same key twice among the Ops of a batch.
+// accepted by all (they are etcd's defaults). Batch.Check holds a batch
+// against them.
 const (
 	MaxBatchOps   = 128     // operations plus conditions in one Batch
-	MaxBatchBytes = 1 << 20 // sum of keys and values in one Batch
+	MaxBatchBytes = 1 << 20 // sum of keys and values in one Batch, conditions included
 	MaxKeyBytes   = 512
 )
 
@@ -57,8 +58,9 @@ type Cond struct {
 	Revision Revision
 }
 
-// Op puts Value under Key or, where Delete is set, removes the key. Removing
-// an absent key is no error. A Value may be empty; empty and nil are the same.
+// Op puts Value under Key or, where Delete is set, removes the key; a Value
+// beside Delete is refused. Removing an absent key is no error. A Value may be
+// empty; empty and nil are the same.
 type Op struct {
 	Key    []byte
 	Value  []byte
@@ -72,7 +74,58 @@ type Batch struct {
 	Ops []Op
 }
 
-// Event is one change of one key, as Watch reports it.
+// Check returns an error where the batch is one that every driver refuses: it
+// has no Ops, exceeds a limit, names an empty key, names a key twice among its
+// Ops, or gives a Value to a Delete. Drivers call it first in Write, so nothing
+// is written of such a batch.
+func (b Batch) Check() error {
+	if len(b.Ops) == 0 {
+		return errors.New("store: batch without operations")
+	}
+	if n := len(b.If) + len(b.Ops); n > MaxBatchOps {
+		return fmt.Errorf("store: batch of %d operations and conditions, limit is %d", n, MaxBatchOps)
+	}
+	size := 0
+	for _, c := range b.If {
+		if err := checkKey(c.Key); err != nil {
+			return err
+		}
+		size += len(c.Key)
+	}
+	for i, op := range b.Ops {
+		if err := checkKey(op.Key); err != nil {
+			return err
+		}
+		if op.Delete && len(op.Value) > 0 {
+			return errors.New("store: delete with a value")
+		}
+		// Batches are small: comparing pairs is cheaper than building a set.
+		for _, other := range b.Ops[:i] {
+			if bytes.Equal(op.Key, other.Key) {
+				return errors.New("store: batch writes the same key twice")
+			}
+		}
+		size += len(op.Key) + len(op.Value)
+	}
+	if size > MaxBatchBytes {
+		return fmt.Errorf("store: batch of %d bytes, limit is %d", size, MaxBatchBytes)
+	}
+	return nil
+}
+
+func checkKey(key []byte) error {
+	if len(key) == 0 {
+		return errors.New("store: empty key")
+	}
+	if len(key) > MaxKeyBytes {
+		return fmt.Errorf("store: key of %d bytes, limit is %d", len(key), MaxKeyBytes)
+	}
+	return nil
+}
+
+// Event is one change of one key, as Watch reports it. Its Revision is that of
+// the commit which made the change. It stays valid for good and must not be
+// changed.
 type Event struct {
 	Entry   // Value is nil where Deleted
 	Deleted bool
@@ -83,11 +136,13 @@ type Event struct {
 type Store interface {
 	// Snapshot returns an immutable view of the store at its newest revision.
 	// Every Write that returned before the call is in it (read-your-writes),
-	// and a Write is in it whole or not at all. Close it soon: an open view
-	// may hold up the reuse of space.
+	// and so is every Event that a Watch yielded before it. A Write is in it
+	// whole or not at all, and never before it is durable. An open view holds
+	// up no Write and no other Snapshot, but the reuse of space: close it soon.
 	Snapshot(ctx context.Context) (View, error)
 
-	// Write applies the batch atomically and returns its revision. When it
+	// Write applies the batch atomically and returns its revision, which is
+	// that of every entry it puts. It keeps nothing of the batch. When it
 	// returns nil the change is durable: it survives the death of the process
 	// and the loss of power. On ErrConflict nothing was written. On any other
 	// error (a full disk, a cancelled context) the batch may or may not have
@@ -98,13 +153,18 @@ type Store interface {
 	Write(ctx context.Context, b Batch) (Revision, error)
 
 	// Watch yields, in order of revision, every change under prefix committed
-	// after the given revision, then waits for more until ctx ends. No change
-	// is skipped and none is repeated. It ends with an error: ErrCompacted
-	// where that cannot be promised, ctx's error, or ErrClosed.
+	// after the given revision, then waits for more until ctx ends. Changes of
+	// one commit come in the order of its Ops. No change is skipped and none is
+	// repeated; removing an absent key is no change. It ends with an error,
+	// yielded once with a zero Event: ErrCompacted where that cannot be
+	// promised (the commits are too old, or the caller read too slowly: a
+	// watcher never holds up a Write), ctx's error, or ErrClosed.
 	Watch(ctx context.Context, prefix []byte, after Revision) iter.Seq2[Event, error]
 
 	// Close releases the store. Writes that had returned stay; calls under way
-	// end with ErrClosed. Open views must be closed first.
+	// end with ErrClosed, or as they would have ended, and later calls with
+	// ErrClosed. It waits for open views to be closed. Closing twice is no
+	// error.
 	Close() error
 }
 
@@ -123,7 +183,8 @@ type View interface {
 	// yields with a zero Entry.
 	Scan(from, to []byte) iter.Seq2[Entry, error]
 
-	// Close releases the view. Closing twice is no error.
+	// Close releases the view. Closing twice is no error; reading from a
+	// closed view is an error.
 	Close() error
 }
 
