@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -121,6 +122,8 @@ func (l *Log) Append(ctx context.Context, event []byte) error {
 	}
 	l.mu.Unlock()
 
+	// Calls that are about to append get the chance to join this frame.
+	runtime.Gosched()
 	l.writeMu.Lock()
 	l.mu.Lock()
 	l.current = l.newGroup() // from here on nobody else touches g

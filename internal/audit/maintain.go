@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // checkpointEvery is how often the store's revision is noted while it moves.
@@ -197,11 +198,13 @@ func compressSegment(ctx context.Context, dir string, f segmentFile) (size int64
 	}
 	defer os.Remove(out.Name()) // gone by its name once it is in place
 	// The fastest level: the better ones cost more for a record than the call it
-	// is of, and win a tenth.
+	// is of, and win a tenth. This writer takes half the time of the standard
+	// library's, which reads what it writes.
 	z, err := gzip.NewWriterLevel(out, gzip.BestSpeed)
 	if err != nil {
 		return 0, fmt.Errorf("compressing an audit segment: %w", err)
 	}
+	z.ModTime = time.Unix(0, 0) // none: see gzipPrefix
 	if _, err = io.Copy(z, contextReader{ctx, in}); err == nil {
 		err = z.Close()
 	}

@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -54,11 +53,29 @@ func SigningKey(secret, date, region, service string) [32]byte {
 	return hmacSHA256(key[:], []byte(terminator))
 }
 
-func hmacSHA256(key, message []byte) (mac [32]byte) {
-	h := hmac.New(sha256.New, key)
-	h.Write(message)
-	h.Sum(mac[:0])
-	return mac
+// hmacSHA256 is HMAC of RFC 2104 over two calls of Sum256: for the short
+// messages here crypto/hmac would spend more on its objects than on hashing. The
+// tests compare the two.
+func hmacSHA256(key, message []byte) [32]byte {
+	var block [sha256.BlockSize]byte
+	if len(key) > len(block) {
+		sum := sha256.Sum256(key)
+		key = sum[:]
+	}
+	copy(block[:], key)
+	defer clear(block[:])
+
+	var stack [sha256.BlockSize + 256]byte
+	for i := range block {
+		block[i] ^= 0x36
+	}
+	inner := sha256.Sum256(append(append(stack[:0], block[:]...), message...))
+	for i := range block {
+		block[i] ^= 0x36 ^ 0x5c
+	}
+	outer := append(append(stack[:0], block[:]...), inner[:]...)
+	defer clear(outer)
+	return sha256.Sum256(outer)
 }
 
 // decodeHash reads 64 lower-case hex digits. A signature or hash has one form
