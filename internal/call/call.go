@@ -104,6 +104,8 @@ type Path struct {
 	// Observe, where set, is told of every call with its outcome, before the
 	// answer leaves. It must be quick, and must not keep the Record.
 	Observe func(rec *Record, err error)
+
+	faults faults
 }
 
 // Call is one call under way, at one snapshot.
@@ -114,6 +116,7 @@ type Call struct {
 
 	path      *Path
 	committed bool
+	touched   [2]Resource // room for Record.Resources: few calls touch more
 }
 
 // maxAttempts bounds how often a call is run again because a record it read
@@ -128,23 +131,22 @@ func (p *Path) Run(ctx context.Context, rec *Record, do func(*Call) error) error
 	var err error
 	c := &Call{Record: rec, Context: ctx, path: p}
 	for range maxAttempts {
-		rec.Resources, rec.Additional = rec.Resources[:0], nil
+		rec.Resources, rec.Additional = c.touched[:0], nil
 		if err = c.attempt(do); !errors.Is(err, store.ErrConflict) {
 			break
 		}
 	}
 	if err != nil {
-		err = p.wire(rec, err)
+		err = p.wire(ctx, rec, err)
+	}
+	if !c.committed {
+		if appendErr := p.append(rec, err); appendErr != nil {
+			p.faults.log(p.Log, rec, "the audit log cannot be written; the call is refused", appendErr)
+			err = internalError(rec)
+		}
 	}
 	if p.Observe != nil {
 		p.Observe(rec, err)
-	}
-	if c.committed {
-		return err
-	}
-	if appendErr := p.append(ctx, rec, err); appendErr != nil {
-		p.Log.Error("the audit log cannot be written; the call is refused", "request_id", rec.RequestID, "operation", rec.Operation, "error", appendErr)
-		return internalError(rec)
 	}
 	return err
 }
@@ -168,7 +170,9 @@ func (c *Call) attempt(do func(*Call) error) error {
 // the record shows as responseElements; nil for null. After it, the operation
 // only returns.
 func (c *Call) Commit(tx *record.Tx, response AuditAppender) error {
-	for _, ev := range c.path.events(c.Record, nil, response) {
+	b := eventBuffers.Get().(*eventBuffer)
+	defer b.release()
+	for _, ev := range b.events(c.Record, nil, response) {
 		tx.Do(c.path.Outbox.Op(ev))
 	}
 	if _, err := tx.Commit(c.Context); err != nil {
@@ -195,14 +199,16 @@ func (c *Call) Touch(arn, account string) {
 func (c *Call) Now() time.Time { return c.path.Clock.Now() }
 
 // wire turns an error into one that may be shown.
-func (p *Path) wire(rec *Record, err error) error {
+func (p *Path) wire(ctx context.Context, rec *Record, err error) error {
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
 		return e
 	}
 	if errors.Is(err, store.ErrConflict) {
 		return awsapi.Errorf(awsapi.CodeThrottling, "Rate exceeded")
 	}
-	p.Log.Error("internal failure", "request_id", rec.RequestID, "service", rec.Service, "operation", rec.Operation, "error", err)
+	if !errors.Is(err, context.Canceled) || ctx.Err() == nil { // else the client has gone, which is no fault
+		p.faults.log(p.Log, rec, "internal failure", err)
+	}
 	return internalError(rec)
 }
 
@@ -212,10 +218,13 @@ func internalError(rec *Record) error {
 }
 
 // append puts the record of a call that changed nothing into the audit log.
-func (p *Path) append(ctx context.Context, rec *Record, err error) error {
-	for _, ev := range p.events(rec, err, nil) {
-		// The answer waits for the record even when the client has gone.
-		if err := p.Audit.Append(context.WithoutCancel(ctx), ev); err != nil {
+func (p *Path) append(rec *Record, err error) error {
+	b := eventBuffers.Get().(*eventBuffer)
+	defer b.release()
+	for _, ev := range b.events(rec, err, nil) {
+		// Not the call's context: what was done is recorded even where the client
+		// has gone.
+		if err := p.Audit.Append(context.Background(), ev); err != nil {
 			return fmt.Errorf("appending to the audit log: %w", err)
 		}
 	}

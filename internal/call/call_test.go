@@ -191,9 +191,14 @@ func TestNoAnswerWithoutRecord(t *testing.T) {
 	if err := w.path.Audit.Close(); err != nil {
 		t.Fatal(err)
 	}
+	var observed error
+	w.path.Observe = func(_ *call.Record, err error) { observed = err }
 	err := w.path.Run(t.Context(), w.record(), func(*call.Call) error { return nil })
 	if e, ok := errors.AsType[*awsapi.Error](err); !ok || e.Code != "KMSInternalException" {
 		t.Errorf("a call that could not be recorded answered %v", err)
+	}
+	if observed != err {
+		t.Errorf("it was observed as %v", observed)
 	}
 }
 

@@ -2,6 +2,8 @@ package call
 
 import (
 	"errors"
+	"slices"
+	"sync"
 
 	"github.com/keywright/keywright/internal/audit"
 	"github.com/keywright/keywright/internal/awsapi"
@@ -10,10 +12,32 @@ import (
 // NewRequestID returns a fresh id for a call.
 func NewRequestID() string { return audit.NewEventID() }
 
+// eventBuffer is where the audit records of a call are made. It is used again:
+// they are most of what a call would leave to the garbage collector.
+type eventBuffer struct {
+	parameters, event, owners []byte
+	all                       [2][]byte
+}
+
+// keptEventBuffer bounds what a buffer keeps between calls.
+const keptEventBuffer = 16 << 10
+
+var eventBuffers = sync.Pool{New: func() any {
+	return &eventBuffer{parameters: make([]byte, 0, 1024), event: make([]byte, 0, 2048)}
+}}
+
+func (b *eventBuffer) release() {
+	b.owners = b.owners[:0]
+	if cap(b.parameters)+cap(b.event)+cap(b.owners) <= keptEventBuffer {
+		eventBuffers.Put(b)
+	}
+}
+
 // events are the audit records of a call: one for the caller's account, and one
 // for each other account that owns a resource of it. They share an id and show
-// the owner no more of the caller than who it is.
-func (p *Path) events(rec *Record, err error, response AuditAppender) [][]byte {
+// the owner no more of the caller than who it is. They are valid until b is
+// released.
+func (b *eventBuffer) events(rec *Record, err error, response AuditAppender) [][]byte {
 	ev := audit.Event{
 		Time:                rec.Time,
 		Source:              rec.Source,
@@ -47,9 +71,9 @@ func (p *Path) events(rec *Record, err error, response AuditAppender) [][]byte {
 	if rec.Client.TLSVersion != "" {
 		ev.TLS = &audit.TLSDetails{Version: rec.Client.TLSVersion, CipherSuite: rec.Client.CipherSuite, Host: rec.Client.Host}
 	}
-	var scratch [1024]byte
 	if rec.Parameters != nil {
-		ev.RequestParameters = rec.Parameters.AppendAudit(scratch[:0])
+		b.parameters = rec.Parameters.AppendAudit(b.parameters[:0])
+		ev.RequestParameters = b.parameters
 	}
 	if response != nil {
 		ev.ResponseElements = response.AppendAudit(nil)
@@ -57,24 +81,30 @@ func (p *Path) events(rec *Record, err error, response AuditAppender) [][]byte {
 	if e, ok := errors.AsType[*awsapi.Error](err); ok {
 		ev.ErrorCode, ev.ErrorMessage = e.Code, e.Message
 		if e.Code == awsapi.CodeAccessDenied {
-			ev.ErrorCode = "AccessDenied" // as KMS records it
+			ev.ErrorCode = codeDenied
 		}
 	}
-	foreign := ""
+	var owners []string // other accounts; a call that was denied is the caller's affair alone
 	for _, r := range rec.Resources {
 		ev.Resources = append(ev.Resources, audit.Resource{AccountID: r.Account, Type: "AWS::KMS::Key", ARN: r.ARN})
-		if r.Account != ev.RecipientAccountID && err == nil {
-			foreign = r.Account
+		if r.Account != ev.RecipientAccountID && ev.ErrorCode != codeDenied && !slices.Contains(owners, r.Account) {
+			owners = append(owners, r.Account)
 		}
 	}
-	if foreign == "" {
-		return [][]byte{ev.AppendJSON(make([]byte, 0, 1024))}
+	if len(owners) > 0 {
+		ev.SharedEventID = audit.NewEventID()
 	}
-	ev.SharedEventID = audit.NewEventID()
-	events := [][]byte{ev.AppendJSON(nil)}
-	owner := ev
-	owner.EventID = audit.NewEventID()
-	owner.RecipientAccountID = foreign
-	owner.Identity = audit.UserIdentity{Type: "AWSAccount", PrincipalID: rec.Caller.PrincipalID, AccountID: rec.Caller.Account}
-	return append(events, owner.AppendJSON(nil))
+	b.event = ev.AppendJSON(b.event[:0])
+	events := append(b.all[:0], b.event)
+	ev.Identity = audit.UserIdentity{Type: "AWSAccount", PrincipalID: rec.Caller.PrincipalID, AccountID: rec.Caller.Account}
+	for _, account := range owners { // one, but for ReEncrypt between two of them
+		ev.EventID, ev.RecipientAccountID = audit.NewEventID(), account
+		start := len(b.owners)
+		b.owners = ev.AppendJSON(b.owners)
+		events = append(events, b.owners[start:])
+	}
+	return events
 }
+
+// codeDenied is how KMS records AccessDeniedException.
+const codeDenied = "AccessDenied"

@@ -9,8 +9,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
+	"encoding/json"
 	"fmt"
 	"math/big"
+	"sync"
 
 	"github.com/keywright/keywright/internal/arn"
 	"github.com/keywright/keywright/internal/awsapi"
@@ -76,10 +78,17 @@ func (c Credentials) Format(f fmt.State, _ rune) {
 	fmt.Fprintf(f, "access key %s of account %s", c.AccessKeyID, c.Account)
 }
 
+// MarshalJSON keeps the secret out of structured logs: it writes what Format does.
+func (c Credentials) MarshalJSON() ([]byte, error) { return json.Marshal(fmt.Sprint(c)) }
+
 // Service keeps accounts and access keys.
 type Service struct {
 	path   *call.Path
 	module hsm.Module
+
+	// creating lets one account be made at a time: of two calls for one id, the
+	// later may not deliver credentials over those of the earlier.
+	creating sync.Mutex
 }
 
 // New returns a Service.
@@ -90,12 +99,16 @@ func New(path *call.Path, module hsm.Module) *Service {
 // CreateAccount makes an account with a root access key. With an empty id it
 // gets a random one. The credentials are given to deliver before anything is
 // stored: where they cannot be delivered there is no account that nobody can
-// use. An account that exists is an EntityAlreadyExists error and is not changed.
+// use, and the error is that of deliver. An account that exists is an
+// EntityAlreadyExists error and is not changed.
 func (s *Service) CreateAccount(ctx context.Context, id string, deliver func(Credentials) error) (Credentials, error) {
 	if id != "" && !arn.IsAccount(id) {
 		return Credentials{}, awsapi.Errorf(awsapi.CodeValidation, "%q is not an account id: it has 12 digits", id)
 	}
+	s.creating.Lock()
+	defer s.creating.Unlock()
 	var creds Credentials
+	var undelivered error
 	rec := s.operatorRecord("CreateAccount")
 	err := s.path.Run(ctx, rec, func(c *call.Call) (err error) {
 		account := id
@@ -117,7 +130,8 @@ func (s *Service) CreateAccount(ctx context.Context, id string, deliver func(Cre
 		}
 		creds.SecretAccessKey = secret
 		if err := deliver(creds); err != nil {
-			return err
+			undelivered = fmt.Errorf("delivering the access key of the new account %s: %w", account, err)
+			return undelivered
 		}
 		now := c.Now().UnixMilli()
 		tx := c.Tx()
@@ -127,6 +141,9 @@ func (s *Service) CreateAccount(ctx context.Context, id string, deliver func(Cre
 		})
 		return c.Commit(tx, createdAccount{account, creds.AccessKeyID})
 	})
+	if undelivered != nil {
+		return Credentials{}, undelivered
+	}
 	if err != nil {
 		return Credentials{}, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/keywright/keywright/internal/arn"
 	"github.com/keywright/keywright/internal/awsapi"
 	"github.com/keywright/keywright/internal/call"
 	"github.com/keywright/keywright/internal/record"
@@ -17,9 +16,6 @@ import (
 func CheckAccessKey(id, secret string) error {
 	if !isAccessKeyID(id) {
 		return fmt.Errorf("the access key id %q is not 16 to 128 capital letters and digits", id)
-	}
-	if arn.IsAccount(id) {
-		return fmt.Errorf("the access key id %q is an account's", id)
 	}
 	if len(secret) < 16 || len(secret) > 128 {
 		return errors.New("the secret is not of 16 to 128 bytes")

@@ -26,7 +26,17 @@ func checkAliasName(name string) error {
 	case !aliasName.MatchString(name):
 		// The model's pattern lets a colon pass; the service does not.
 		return awsapi.Errorf(awsapi.CodeValidation, "%s contains invalid characters for an alias", name)
-	case strings.HasPrefix(name, "alias/aws/"):
+	}
+	return nil
+}
+
+// checkNewAliasName refuses, besides, the names that are AWS's own. Here no alias
+// has one, so that to other operations they are names not found.
+func checkNewAliasName(name string) error {
+	if err := checkAliasName(name); err != nil {
+		return err
+	}
+	if strings.HasPrefix(name, "alias/aws/") {
 		return awsapi.Errorf(kmsapi.CodeInvalidAliasNameException, "Alias names that begin with alias/aws/ are reserved.")
 	}
 	return nil
@@ -42,7 +52,7 @@ func (s *Service) aliasTarget(c *call.Call, keyID, action string) (target, error
 
 func (s *Service) createAlias(c *call.Call, req *kmsapi.CreateAliasRequest) (*kmsapi.CreateAliasResponse, error) {
 	const action = "kms:CreateAlias"
-	if err := checkAliasName(req.AliasName); err != nil {
+	if err := checkNewAliasName(req.AliasName); err != nil {
 		return nil, err
 	}
 	nameARN := aliasARN(c.Region, c.Caller.Account, req.AliasName)
@@ -70,11 +80,14 @@ func (s *Service) createAlias(c *call.Call, req *kmsapi.CreateAliasRequest) (*km
 	tx := c.Tx()
 	record.Put(tx, path, 0, &Alias{Version: aliasVersion, Name: req.AliasName, KeyID: t.ID, Created: now, Updated: now})
 	record.Put(tx, s.keyAliasPath(t.Account, t.Region, t.ID, req.AliasName), 0, &aliasOfKey{Version: aliasVersion})
-	// The key is written again as it is: two calls that each add the fiftieth
-	// alias then meet, and so do this one and the key's deletion.
-	record.Put(tx, t.path, t.revision, t.Key)
+	lockAliases(tx, t)
 	return &kmsapi.CreateAliasResponse{}, c.Commit(tx, nil)
 }
+
+// lockAliases makes a change to the set of a key's aliases meet every other such
+// change and the key's deletion, which takes the aliases along: the key is
+// written again as it is, so that only one of two on the same state succeeds.
+func lockAliases(tx *record.Tx, t target) { record.Put(tx, t.path, t.revision, t.Key) }
 
 func (s *Service) checkAliasRoom(c *call.Call, k *Key) error {
 	count := 0
@@ -122,6 +135,7 @@ func (s *Service) deleteAlias(c *call.Call, req *kmsapi.DeleteAliasRequest) (*km
 	tx := c.Tx()
 	tx.Delete(a.Path, a.Revision)
 	tx.Do(store.Op{Key: s.keyAliasPath(t.Account, t.Region, t.ID, req.AliasName), Delete: true})
+	lockAliases(tx, t)
 	return &kmsapi.DeleteAliasResponse{}, c.Commit(tx, nil)
 }
 
@@ -163,7 +177,8 @@ func (s *Service) updateAlias(c *call.Call, req *kmsapi.UpdateAliasRequest) (*km
 		}
 		tx.Do(store.Op{Key: s.keyAliasPath(from.Account, from.Region, from.ID, alias.Name), Delete: true})
 		record.Put(tx, s.keyAliasPath(to.Account, to.Region, to.ID, alias.Name), 0, &aliasOfKey{Version: aliasVersion})
-		record.Put(tx, to.path, to.revision, to.Key) // as in createAlias
+		lockAliases(tx, from)
+		lockAliases(tx, to)
 	}
 	return &kmsapi.UpdateAliasResponse{}, c.Commit(tx, nil)
 }

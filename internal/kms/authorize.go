@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/keywright/keywright/internal/arn"
@@ -17,16 +18,23 @@ type conditions struct {
 	algorithm         kmsapi.EncryptionAlgorithmSpec
 	values            map[string]string
 	lists             map[string][]string
+
+	aliases     []string // of the key, once a policy has asked for them
+	aliasesRead bool
+	err         error // a value could not be read; no decision counts then
 }
 
 // authorize asks whether the caller may do action on the key, and notes the key
-// in the audit record.
+// in the audit record: one of another account only where the answer is yes, for
+// the record is the caller's too, and may not tell that the key exists.
 func (s *Service) authorize(c *call.Call, t target, action string, cond conditions) error {
-	c.Touch(t.arn, t.Account)
+	if t.Account == c.Caller.Account {
+		c.Touch(t.arn, t.Account)
+	}
 	if c.Caller.Type == call.TypeInternal {
 		return nil // Keywright's own doing, by an operator's seed file: policies are for principals
 	}
-	return authz.Decide(&authz.Request{
+	err := authz.Decide(&authz.Request{
 		Principal: c.Caller.Principal,
 		Action:    action,
 		Resource:  keyARN(t.Key),
@@ -34,6 +42,13 @@ func (s *Service) authorize(c *call.Call, t target, action string, cond conditio
 		Policy:    t.document,
 		Context:   func(key string) []string { return s.conditionValue(c, &t, &cond, key) },
 	})
+	if cond.err != nil {
+		return fmt.Errorf("deciding about %s: %w", t.arn, cond.err)
+	}
+	if err == nil {
+		c.Touch(t.arn, t.Account)
+	}
+	return err
 }
 
 // authorizeAccount asks whether the caller may do an action that is not about a
@@ -60,7 +75,7 @@ func (s *Service) conditionValue(c *call.Call, t *target, cond *conditions, key 
 		return []string{v}
 	}
 	if v, ok := cond.values[key]; ok {
-		return one(v)
+		return []string{v} // also an empty one: it is in the request
 	}
 	if v, ok := cond.lists[key]; ok {
 		return v
@@ -79,11 +94,11 @@ func (s *Service) conditionValue(c *call.Call, t *target, cond *conditions, key 
 	case "kms:requestalias":
 		return one(t.alias)
 	case "kms:resourcealiases":
-		names, err := s.aliasesOf(c, t.Key)
-		if err != nil {
-			return nil
+		if !cond.aliasesRead {
+			cond.aliases, cond.err = s.aliasesOf(c, t.Key)
+			cond.aliasesRead = true
 		}
-		return names
+		return cond.aliases
 	case "kms:encryptionalgorithm":
 		return one(string(cond.algorithm))
 	case "kms:encryptioncontextkeys":
@@ -148,13 +163,16 @@ func (s *Service) checkLockout(c *call.Call, doc *policy.Document, k *Key, bypas
 	if bypass != nil && *bypass {
 		return nil
 	}
-	t := target{Key: k}
+	t, cond := target{Key: k}, conditions{}
 	ok := doc.AllowsPutKeyPolicy(&policy.Request{
 		Principal: policy.Principal{Kind: policy.KindRoot, Account: c.Caller.Account},
 		Resource:  keyARN(k),
-		Context:   func(key string) []string { return s.conditionValue(c, &t, &conditions{}, key) },
+		Context:   func(key string) []string { return s.conditionValue(c, &t, &cond, key) },
 	})
-	if !ok {
+	switch {
+	case cond.err != nil:
+		return fmt.Errorf("checking the new policy of %s: %w", k.arn, cond.err)
+	case !ok:
 		return malformed(policy.ErrLockout)
 	}
 	return nil

@@ -85,6 +85,19 @@ func (c *checker) keys() error {
 				return err
 			}
 		}
+		if n := len(k.Tags); n > maxTags {
+			c.report("%s: the key has %d tags, more than the %d it may have", path, n, maxTags)
+		}
+		aliases, prefix := 0, keyAliasPrefix(k.Account, k.Region, k.ID)
+		for _, err := range c.v.Paths(prefix, store.PrefixEnd(prefix)) {
+			if err != nil {
+				return err
+			}
+			aliases++
+		}
+		if aliases > maxAliases {
+			c.report("%s: the key has %d aliases, more than the %d it may have", path, aliases, maxAliases)
+		}
 		return c.material(path, k)
 	})
 }

@@ -50,6 +50,9 @@ func (s *Service) authorizeDataKey(c *call.Call, operation, keyID string, spec k
 	case spec == kmsapi.DataKeySpecAes128:
 		size = 16
 	}
+	if err := checkContext(context); err != nil {
+		return target{}, 0, err
+	}
 	action := "kms:" + operation
 	t, err := s.resolve(c, keyID, anyAlias, action)
 	if err != nil {

@@ -61,7 +61,7 @@ func (s *Service) cancelKeyDeletion(c *call.Call, req *kmsapi.CancelKeyDeletionR
 		return nil, err
 	}
 	if t.Deletion == 0 {
-		return nil, awsapi.Errorf(kmsapi.CodeKMSInvalidStateException, "%s is not pending deletion.", t.arn)
+		return nil, notPendingDeletion(t.Key)
 	}
 	k := *t.Key
 	k.Deletion = 0
@@ -127,40 +127,49 @@ func (w *Worker) Run(ctx context.Context) {
 }
 
 // Work does all that is due and returns when the next work is, zero if none is.
+// What fails does not hold up the rest; it stays due.
 func (w *Worker) Work(ctx context.Context) (next time.Time, err error) {
 	for _, index := range []string{deletions, erasures} {
-		n, err := w.work(ctx, index)
-		if err != nil {
-			return next, err
-		}
+		n, workErr := w.work(ctx, index)
+		err = errors.Join(err, workErr)
 		if next.IsZero() || !n.IsZero() && n.Before(next) {
 			next = n
 		}
 	}
-	return next, nil
+	return next, err
 }
 
+// maxWorkErrors is after how many failures a run gives up: then it is not the
+// keys that are at fault.
+const maxWorkErrors = 10
+
+// work does what is due in one index.
 func (w *Worker) work(ctx context.Context, index string) (next time.Time, err error) {
-	for {
-		item, ok, err := w.first(ctx, index)
-		if err != nil || !ok {
-			return time.Time{}, err
+	var failed []error
+	for from := []byte(index); len(failed) < maxWorkErrors; {
+		it, ok, err := w.first(ctx, index, from)
+		if err == nil && (!ok || it.at.After(w.Service.path.Clock.Now())) {
+			return it.at, errors.Join(failed...)
 		}
-		if item.at.After(w.Service.path.Clock.Now()) {
-			return item.at, nil
-		}
-		if err := w.Guard(ctx); err != nil {
-			return time.Time{}, err
-		}
-		if index == deletions {
-			err = w.delete(ctx, item)
-		} else {
-			err = w.erase(ctx, item)
+		if err == nil {
+			if err := w.Guard(ctx); err != nil {
+				return time.Time{}, errors.Join(append(failed, err)...)
+			}
+			if index == deletions {
+				err = w.delete(ctx, it)
+			} else {
+				err = w.erase(ctx, it)
+			}
 		}
 		if err != nil {
-			return time.Time{}, err
+			failed = append(failed, err)
 		}
+		if it.path == nil {
+			break // the index itself cannot be read
+		}
+		from = append(it.path, 0)
 	}
+	return time.Time{}, errors.Join(failed...)
 }
 
 // item is an entry of one of the worker's indexes.
@@ -170,25 +179,26 @@ type item struct {
 	account, region, id string
 }
 
-func (w *Worker) first(ctx context.Context, index string) (item, bool, error) {
+// first reads the first entry of an index from a path on; false if there is none.
+// A malformed entry is an error with the path alone.
+func (w *Worker) first(ctx context.Context, index string, from []byte) (item, bool, error) {
 	v, err := w.Service.path.DB.View(ctx)
 	if err != nil {
 		return item{}, false, err
 	}
 	defer v.Close()
-	for path, err := range v.Paths([]byte(index), store.PrefixEnd([]byte(index))) {
+	for path, err := range v.Paths(from, store.PrefixEnd([]byte(index))) {
 		if err != nil {
-			return item{}, false, err
+			return item{}, false, fmt.Errorf("reading the work index: %w", err)
 		}
-		parts := bytes.Split(path[len(index):], []byte("/"))
-		if len(parts) != 4 {
-			return item{}, false, fmt.Errorf("work index entry %q is malformed", path)
-		}
+		it := item{path: bytes.Clone(path)}
+		parts := bytes.Split(it.path[len(index):], []byte("/"))
 		ms, err := strconv.ParseInt(string(parts[0]), 10, 64)
-		if err != nil {
-			return item{}, false, fmt.Errorf("work index entry %q is malformed", path)
+		if err != nil || len(parts) != 4 {
+			return it, false, fmt.Errorf("work index entry %q is malformed", path)
 		}
-		return item{bytes.Clone(path), fromMillis(ms), string(parts[1]), string(parts[2]), string(parts[3])}, true, nil
+		it.at, it.account, it.region, it.id = fromMillis(ms), string(parts[1]), string(parts[2]), string(parts[3])
+		return it, true, nil
 	}
 	return item{}, false, nil
 }
@@ -196,15 +206,20 @@ func (w *Worker) first(ctx context.Context, index string) (item, bool, error) {
 // delete takes the key and its aliases away and leaves a tombstone.
 func (w *Worker) delete(ctx context.Context, it item) error {
 	s := w.Service
-	return s.path.Run(ctx, s.internalEvent("DeleteKey", it.region), func(c *call.Call) error {
+	err := s.path.Run(ctx, s.internalEvent("DeleteKey", it.region), func(c *call.Call) error {
 		k, err := record.Get[Key](c.View, keyPath(it.account, it.region, it.id))
 		if err != nil {
 			return fmt.Errorf("reading key %s, which is due for deletion: %w", it.id, err)
 		}
+		c.Touch(k.Value.arn, k.Value.Account)
+		if due, err := c.View.Has(it.path); err != nil {
+			return err
+		} else if !due { // cancelled at the last moment
+			return notPendingDeletion(k.Value)
+		}
 		if millis(it.at) != k.Value.Deletion {
 			return fmt.Errorf("work index entry %q does not fit its key", it.path)
 		}
-		c.Touch(k.Value.arn, k.Value.Account)
 		tx := c.Tx()
 		tx.Delete(k.Path, k.Revision)
 		tx.Do(store.Op{Key: it.path, Delete: true})
@@ -219,13 +234,18 @@ func (w *Worker) delete(ctx context.Context, it item) error {
 		now := c.Now()
 		record.Put(tx, tombstonePath(it.account, it.region, it.id), 0, &Tombstone{Version: tombstoneVersion, Key: *k.Value, Deleted: millis(now)})
 		record.Put(tx, duePath(erasures, millis(now.Add(w.Grace)), k.Value), 0, &due{Version: dueVersion})
-		if err := c.Commit(tx, nil); err != nil {
-			return err
+		done := s.keyCount.delete(it.account, it.region)
+		err = c.Commit(tx, nil)
+		done(err)
+		if err == nil {
+			s.log.Info("a key was deleted", "key", k.Value.arn, "erased_after", w.Grace)
 		}
-		s.keyCount.add(it.account, it.region, -1)
-		s.log.Info("a key was deleted", "key", k.Value.arn, "erased_after", w.Grace)
-		return nil
+		return err
 	})
+	if isCode(err, kmsapi.CodeKMSInvalidStateException) {
+		return nil // there is nothing to do any more
+	}
+	return err
 }
 
 // eraseBatch bounds the materials that are erased in one batch.
@@ -234,44 +254,89 @@ const eraseBatch = 64
 // erase destroys the material of a key that is gone. A key of many materials
 // takes several batches; the tombstone goes with the last.
 func (w *Worker) erase(ctx context.Context, it item) error {
-	s := w.Service
 	for {
-		v, err := s.path.DB.View(ctx)
-		if err != nil {
+		last, err := w.eraseSome(ctx, it)
+		if last || err != nil && !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		tomb, err := record.Get[Tombstone](v, tombstonePath(it.account, it.region, it.id))
+	}
+}
+
+func (w *Worker) eraseSome(ctx context.Context, it item) (last bool, err error) {
+	s := w.Service
+	v, err := s.path.DB.View(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer v.Close()
+	tomb, err := record.Get[Tombstone](v, tombstonePath(it.account, it.region, it.id))
+	if err != nil {
+		return false, fmt.Errorf("reading the tombstone of key %s: %w", it.id, err)
+	}
+	inUse, err := materialsElsewhere(v, it)
+	if err != nil {
+		return false, fmt.Errorf("looking for key %s in other Regions: %w", it.id, err)
+	}
+	tx := s.path.DB.Tx()
+	last = true
+	n := 0
+	prefix := materialPrefix(it.account, it.id)
+	for path, err := range v.Paths(prefix, store.PrefixEnd(prefix)) {
 		if err != nil {
-			v.Close()
-			return fmt.Errorf("reading the tombstone of key %s: %w", it.id, err)
+			return false, err
 		}
-		tx := s.path.DB.Tx()
-		last := true
-		prefix := materialPrefix(it.account, it.id)
-		n := 0
-		for path, err := range v.Paths(prefix, store.PrefixEnd(prefix)) {
-			if err != nil {
-				v.Close()
-				return err
-			}
-			if n++; n > eraseBatch {
-				last = false
-				break
-			}
-			tx.Do(store.Op{Key: bytes.Clone(path), Delete: true})
+		if inUse[string(path)] {
+			continue
 		}
-		if last {
-			tx.Delete(tomb.Path, tomb.Revision)
-			tx.Do(store.Op{Key: it.path, Delete: true})
+		if n++; n > eraseBatch {
+			last = false
+			break
 		}
-		v.Close()
-		if _, err := tx.Commit(ctx); err != nil && !errors.Is(err, store.ErrConflict) {
-			return fmt.Errorf("erasing the material of key %s: %w", it.id, err)
-		} else if err == nil && last {
-			s.log.Info("the material of a deleted key was erased", "key", tomb.Value.Key.arn)
-			return nil
+		tx.Do(store.Op{Key: bytes.Clone(path), Delete: true})
+	}
+	if last {
+		tx.Delete(tomb.Path, tomb.Revision)
+		tx.Do(store.Op{Key: it.path, Delete: true})
+	}
+	if _, err := tx.Commit(ctx); err != nil {
+		return false, fmt.Errorf("erasing the material of key %s: %w", it.id, err)
+	}
+	if last {
+		s.log.Info("the material of a deleted key was erased", "key", tomb.Value.Key.arn)
+	}
+	return last, nil
+}
+
+// materialsElsewhere returns the paths of the material that the account's keys of
+// the same id in other Regions have, deleted ones that wait for their own
+// erasure included: material is stored without a Region.
+func materialsElsewhere(v *record.View, it item) (map[string]bool, error) {
+	inUse := make(map[string]bool)
+	note := func(k *Key) { inUse[string(materialPath(k.Account, k.ID, k.Material))] = true }
+	for region, err := range regionsOf(v, "key/", it.account) {
+		if err != nil {
+			return nil, err
+		}
+		switch k, err := record.Get[Key](v, keyPath(it.account, region, it.id)); {
+		case err == nil:
+			note(k.Value)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
 		}
 	}
+	for region, err := range regionsOf(v, "tombstone/", it.account) {
+		if err != nil {
+			return nil, err
+		}
+		switch t, err := record.Get[Tombstone](v, tombstonePath(it.account, region, it.id)); {
+		case region == it.region:
+		case err == nil:
+			note(&t.Value.Key)
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, err
+		}
+	}
+	return inUse, nil
 }
 
 // internalEvent is the record of work that the service does by itself.

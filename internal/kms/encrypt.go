@@ -23,12 +23,15 @@ const symmetric = kmsapi.EncryptionAlgorithmSpecSymmetricDefault
 const bodyOverhead = 128
 
 func (s *Service) encrypt(c *call.Call, req *kmsapi.EncryptRequest) (*kmsapi.EncryptResponse, error) {
+	if req.EncryptionAlgorithm == "" {
+		req.EncryptionAlgorithm = symmetric
+	}
+	if err := checkContext(req.EncryptionContext); err != nil {
+		return nil, err
+	}
 	t, err := s.resolve(c, req.KeyId, anyAlias, "kms:Encrypt")
 	if err != nil {
 		return nil, err
-	}
-	if req.EncryptionAlgorithm == "" {
-		req.EncryptionAlgorithm = symmetric
 	}
 	if err := s.use(c, t, "kms:Encrypt", "Encrypt", conditions{encryptionContext: req.EncryptionContext, algorithm: req.EncryptionAlgorithm}, req.GrantTokens); err != nil {
 		return nil, err
@@ -58,7 +61,9 @@ func (s *Service) decrypt(c *call.Call, req *kmsapi.DecryptRequest) (*kmsapi.Dec
 	t, h, err := s.authorizeSource(c, &src, req.DryRun)
 	if t.Key != nil {
 		// CloudTrail shows the key's ARN, also where the request named no key.
-		req.KeyId = t.arn
+		shown := *req
+		shown.KeyId = t.arn
+		c.Parameters = &shown
 	}
 	if err != nil {
 		return nil, err
@@ -83,13 +88,16 @@ func (s *Service) reEncrypt(c *call.Call, req *kmsapi.ReEncryptRequest) (*kmsapi
 	if req.DestinationEncryptionAlgorithm == "" {
 		req.DestinationEncryptionAlgorithm = symmetric
 	}
+	if err := checkContext(req.DestinationEncryptionContext); err != nil {
+		return nil, err
+	}
 	src := source{
 		blob: req.CiphertextBlob, context: req.SourceEncryptionContext, keyID: req.SourceKeyId, algorithm: req.SourceEncryptionAlgorithm,
 		action: "kms:ReEncryptFrom", operation: "ReEncryptFrom", grantTokens: req.GrantTokens,
 		ignoreBlob: ignoresCiphertext(req.DryRunModifiers), destination: req.DestinationKeyId,
 	}
 	from, h, err := s.authorizeSource(c, &src, req.DryRun)
-	if err != nil && !isDryRun(err) {
+	if err != nil && !isCode(err, kmsapi.CodeDryRunOperationException) {
 		return nil, err
 	}
 	to, toErr := s.resolve(c, req.DestinationKeyId, anyAlias, "kms:ReEncryptTo")
@@ -162,7 +170,8 @@ type source struct {
 
 // authorizeSource finds the key of a ciphertext, checks that it is the one the
 // request names, and that the caller may use it. It returns the key even where
-// it may not be used, for the audit record.
+// it may not be used, for the audit record, unless the caller may not know that
+// it exists.
 func (s *Service) authorizeSource(c *call.Call, src *source, dry *bool) (target, ciphertext.Header, error) {
 	var t target
 	var h ciphertext.Header
@@ -175,8 +184,11 @@ func (s *Service) authorizeSource(c *call.Call, src *source, dry *bool) (target,
 	if !src.ignoreBlob && src.blob == nil {
 		return t, h, awsapi.Errorf(awsapi.CodeValidation, "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
 	}
+	err := checkContext(src.context)
+	if err != nil {
+		return t, h, err
+	}
 	h, raw, body, parseErr := ciphertext.Parse(src.blob)
-	var err error
 	if src.keyID != "" {
 		t, err = s.resolve(c, src.keyID, anyAlias, src.action)
 	} else if parseErr != nil {
@@ -194,7 +206,13 @@ func (s *Service) authorizeSource(c *call.Call, src *source, dry *bool) (target,
 		}
 	}
 	if err := s.authorize(c, t, src.action, cond); err != nil {
-		return t, h, err
+		switch {
+		case t.Account == c.Caller.Account:
+			return t, h, err
+		case src.keyID == "" && isCode(err, awsapi.CodeAccessDenied):
+			err = authz.HiddenCiphertext(c.Caller.Principal, src.action) // as for one that does not exist
+		}
+		return target{}, h, err
 	}
 	if err := checkGrantTokens(src.grantTokens); err != nil {
 		return t, h, err
@@ -287,6 +305,18 @@ func invalidCiphertext() error {
 	return awsapi.Errorf(kmsapi.CodeInvalidCiphertextException, "")
 }
 
+// checkContext refuses an encryption context that is too large, before policies
+// are asked about each of its pairs.
+func checkContext(context map[string]string) error {
+	size := 0
+	for k, v := range context {
+		if size += 8 + len(k) + len(v); size > ciphertext.MaxContextSize {
+			return contextError(ciphertext.ErrContextTooLarge)
+		}
+	}
+	return nil
+}
+
 func contextError(err error) error {
 	return awsapi.Errorf(awsapi.CodeValidation, "EncryptionContext is not valid: %s", err.Error())
 }
@@ -299,9 +329,9 @@ func ignoresCiphertext(modifiers []kmsapi.DryRunModifierType) bool {
 	return len(modifiers) > 0 // IGNORE_CIPHERTEXT is the only one there is
 }
 
-func isDryRun(err error) bool {
+func isCode(err error, code string) bool {
 	e, ok := errors.AsType[*awsapi.Error](err)
-	return ok && e.Code == kmsapi.CodeDryRunOperationException
+	return ok && e.Code == code
 }
 
 func sameKey(a, b target) map[string]string {

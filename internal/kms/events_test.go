@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -35,7 +36,10 @@ func TestEveryCallIsRecorded(t *testing.T) {
 		additional any
 		errorCode  any
 	}{
-		{"CreateKey", false, m{"description": "d", "tags": []any{m{"tagKey": "key0", "tagValue": "0"}}}, key, nil, nil},
+		{"CreateKey", false, m{
+			"description": "d", "tags": []any{m{"tagKey": "key0", "tagValue": "0"}}, "keySpec": "SYMMETRIC_DEFAULT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
+			"keyUsage": "ENCRYPT_DECRYPT", "origin": "AWS_KMS", "multiRegion": false, "bypassPolicyLockoutSafetyCheck": false,
+		}, key, nil, nil},
 		{"Encrypt", true, m{"keyId": id, "encryptionAlgorithm": "SYMMETRIC_DEFAULT", "encryptionContext": m{"who": "me"}}, key, nil, nil},
 		{"Decrypt", true, m{"keyId": arn, "encryptionAlgorithm": "SYMMETRIC_DEFAULT", "encryptionContext": m{"who": "me"}}, key, m{"keyMaterialId": material}, nil},
 		{"GenerateDataKey", true, m{"keyId": arn, "keySpec": "AES_256"}, key, m{"keyMaterialId": material}, nil},
@@ -90,3 +94,81 @@ func TestEveryCallIsRecorded(t *testing.T) {
 		}
 	}
 }
+
+// What CloudTrail shows of the answers: something of changes, by operation, and
+// nothing of anything else.
+func TestResponseElements(t *testing.T) {
+	w := newWorld(t)
+	id, arn := w.newKey()
+	second, _ := w.newKey()
+	keyID := m{"keyId": arn}
+	for _, c := range []struct {
+		operation  string
+		request    m
+		parameters m
+		want       any
+	}{
+		{"UpdateKeyDescription", m{"KeyId": id, "Description": "d"}, m{"keyId": id, "description": "d"}, keyID},
+		{"DisableKey", m{"KeyId": id}, m{"keyId": id}, keyID},
+		{"EnableKey", m{"KeyId": arn}, m{"keyId": arn}, keyID},
+		{"PutKeyPolicy", m{"KeyId": id, "Policy": policyFor(account)}, m{"keyId": id, "policy": policyFor(account)}, keyID},
+		{"TagResource", m{"KeyId": id, "Tags": tags(1)}, m{"keyId": id, "tags": []any{m{"tagKey": "key0", "tagValue": "0"}}}, nil},
+		{"UntagResource", m{"KeyId": id, "TagKeys": []string{"key0"}}, m{"keyId": id, "tagKeys": []any{"key0"}}, nil},
+		{"CreateAlias", m{"AliasName": "alias/a", "TargetKeyId": id}, m{"aliasName": "alias/a", "targetKeyId": id}, nil},
+		{"UpdateAlias", m{"AliasName": "alias/a", "TargetKeyId": second}, m{"aliasName": "alias/a", "targetKeyId": second}, nil},
+		{"DeleteAlias", m{"AliasName": "alias/a"}, m{"aliasName": "alias/a"}, nil},
+		{"GetKeyPolicy", m{"KeyId": id}, m{"keyId": id}, nil},
+		{"GenerateDataKey", m{"KeyId": id, "NumberOfBytes": 5}, m{"keyId": id, "numberOfBytes": 5.0}, nil},
+		{"GenerateRandom", m{"NumberOfBytes": 5}, m{"numberOfBytes": 5.0}, nil},
+		{"ScheduleKeyDeletion", m{"KeyId": id, "PendingWindowInDays": 9}, m{"keyId": id, "pendingWindowInDays": 9.0}, m{
+			"keyId": arn, "keyState": "PendingDeletion", "pendingWindowInDays": 9.0, "deletionDate": w.clock.Now().Add(9 * day).Format(auditDay),
+		}},
+		{"CancelKeyDeletion", m{"KeyId": id}, m{"keyId": id}, keyID},
+		{"CreateKey", m{}, m{
+			"description": "", "keySpec": "SYMMETRIC_DEFAULT", "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT",
+			"origin": "AWS_KMS", "multiRegion": false, "bypassPolicyLockoutSafetyCheck": false,
+		}, m{"keyMetadata": m{
+			"aWSAccountId": account, "creationDate": w.clock.Now().Format(auditDay), "enabled": true, "description": "", "keyUsage": "ENCRYPT_DECRYPT",
+			"keyState": "Enabled", "origin": "AWS_KMS", "keyManager": "CUSTOMER", "customerMasterKeySpec": "SYMMETRIC_DEFAULT", "keySpec": "SYMMETRIC_DEFAULT",
+			"encryptionAlgorithms": []any{"SYMMETRIC_DEFAULT"}, "multiRegion": false,
+		}}},
+	} {
+		requestID, _, err := w.call(account, region, c.operation, c.request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := w.eventsOf(requestID)
+		if len(found) != 1 {
+			t.Fatalf("%s has %d records", c.operation, len(found))
+		}
+		if diff := cmp.Diff(c.parameters, found[0]["requestParameters"]); diff != "" {
+			t.Errorf("%s: requestParameters (-want +got):\n%s", c.operation, diff)
+		}
+		got := found[0]["responseElements"]
+		if elements, ok := got.(m); ok {
+			if meta, ok := elements["keyMetadata"].(m); ok { // what differs from run to run
+				for _, member := range []string{"keyId", "arn", "currentKeyMaterialId"} {
+					if meta[member] == nil {
+						t.Errorf("%s: keyMetadata has no %s", c.operation, member)
+					}
+					delete(meta, member)
+				}
+				elements = meta
+			}
+			for _, member := range []string{"creationDate", "deletionDate"} {
+				if date, ok := elements[member].(string); ok {
+					at, err := time.Parse("Jan 2, 2006, 3:04:05 PM", date)
+					if err != nil {
+						t.Errorf("%s: %s: %v", c.operation, member, err)
+					}
+					elements[member] = at.Format(auditDay)
+				}
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: responseElements (-want +got):\n%s", c.operation, diff)
+		}
+	}
+}
+
+const auditDay = "Jan 2, 2006"

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,19 +41,25 @@ type world struct {
 	clock   *clock.Clock
 	log     strings.Builder
 	dir     string
+
+	keyring  *seal.Keyring
+	keys     memoryKeys // of the audit log
+	keyLimit int        // of an account in a Region
+	closes   []func() error
 }
 
 // newWorld builds a world; wrap, where given, stands between the services and
 // their store.
 func newWorld(t testing.TB, wrap ...func(store.Store) store.Store) *world {
 	t.Helper()
-	w := &world{t: t, clock: new(clock.Clock), dir: t.TempDir()}
+	w := &world{t: t, clock: new(clock.Clock), dir: t.TempDir(), keyLimit: 30}
+	t.Cleanup(w.close)
 	bolt, err := boltstore.OpenMemory(boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { bolt.Close() })
-	keyring, _, err := seal.Init(t.Context(), bolt, seal.NewMemoryRootKey())
+	w.closes = append(w.closes, bolt.Close)
+	w.keyring, _, err = seal.Init(t.Context(), bolt, seal.NewMemoryRootKey())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,26 +71,41 @@ func newWorld(t testing.TB, wrap ...func(store.Store) store.Store) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { w.module.Close() })
-	w.open(keyring)
+	w.closes = append(w.closes, w.module.Close)
+	w.open()
 	return w
 }
 
-// open builds what stands on the store, as a restart does.
-func (w *world) open(keyring *seal.Keyring) {
+// close ends a world before the test does.
+func (w *world) close() {
+	for _, f := range slices.Backward(w.closes) {
+		if err := f(); err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.closes = nil
+}
+
+// open builds what stands on the store; again, it does what a restart does.
+func (w *world) open() {
 	w.t.Helper()
+	if w.path != nil {
+		if err := w.path.Audit.Close(); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
-	guarded := keyring.Guard(w.store)
-	w.db = record.New(guarded, keyring, 1<<20)
-	auditLog, err := audit.Open(w.t.Context(), audit.Config{Dir: w.dir, Keys: new(memoryKeys), Clock: w.clock, ReserveBytes: -1})
+	guarded := w.keyring.Guard(w.store)
+	w.db = record.New(guarded, w.keyring, 1<<20)
+	auditLog, err := audit.Open(w.t.Context(), audit.Config{Dir: w.dir, Keys: &w.keys, Clock: w.clock, ReserveBytes: -1, RetainAge: 100 * 365 * day})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { auditLog.Close() })
+	w.closes = append(w.closes, auditLog.Close)
 	w.path = &call.Path{
-		DB: w.db, Audit: auditLog, Outbox: audit.NewOutbox(guarded, pathSealer{keyring}, auditLog), Clock: w.clock, Log: log,
+		DB: w.db, Audit: auditLog, Outbox: audit.NewOutbox(guarded, pathSealer{w.keyring}, auditLog), Clock: w.clock, Log: log,
 	}
-	w.service = kms.New(kms.Config{Path: w.path, Module: w.module, Names: keyring, Log: log, KeysPerRegion: 30})
+	w.service = kms.New(kms.Config{Path: w.path, Module: w.module, Names: w.keyring, Log: log, KeysPerRegion: w.keyLimit})
 }
 
 type memoryKeys struct {
@@ -113,6 +135,13 @@ type m = map[string]any
 // request that goes through the API's own decoder.
 func (w *world) as(account, region, operation string, request m) (m, error) {
 	w.t.Helper()
+	_, resp, err := w.call(account, region, operation, request)
+	return resp, err
+}
+
+// call is as, and returns the request's id too.
+func (w *world) call(account, region, operation string, request m) (string, m, error) {
+	w.t.Helper()
 	op, ok := kmsapi.OperationByName(operation)
 	if !ok {
 		w.t.Fatalf("no operation %s", operation)
@@ -130,7 +159,7 @@ func (w *world) as(account, region, operation string, request m) (m, error) {
 		if _, ok := errors.AsType[*awsapi.Error](err); !ok {
 			w.t.Fatalf("%s: error of type %T: %v", operation, err, err)
 		}
-		return nil, err
+		return rec.RequestID, nil, err
 	}
 	var resp m
 	if len(out) > 0 {
@@ -138,7 +167,20 @@ func (w *world) as(account, region, operation string, request m) (m, error) {
 			w.t.Fatalf("%s: response %q: %v", operation, out, err)
 		}
 	}
-	return resp, nil
+	return rec.RequestID, resp, nil
+}
+
+// check looks whether the store is consistent.
+func (w *world) check() {
+	w.t.Helper()
+	v, err := w.db.View(context.Background())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer v.Close()
+	if err := w.service.Check(context.Background(), v, func(problem string) { w.t.Error(problem) }); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // must calls an operation that has to succeed.

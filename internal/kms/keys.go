@@ -30,6 +30,14 @@ func (s *Service) createKeyWithID(c *call.Call, req *kmsapi.CreateKeyRequest, id
 	if err != nil {
 		return nil, err
 	}
+	// CloudTrail shows the defaults too.
+	shown := *req
+	shown.KeySpec, shown.KeyUsage, shown.Origin = spec, usage, origin
+	shown.CustomerMasterKeySpec = kmsapi.CustomerMasterKeySpec(spec)
+	shown.Description = orDefault(req.Description, "")
+	shown.MultiRegion = orDefault(req.MultiRegion, false)
+	shown.BypassPolicyLockoutSafetyCheck = orDefault(req.BypassPolicyLockoutSafetyCheck, false)
+	c.Parameters = &shown
 	if err := s.authorizeAccount(c, "kms:CreateKey", arn.ARN{}); err != nil {
 		return nil, err
 	}
@@ -43,24 +51,22 @@ func (s *Service) createKeyWithID(c *call.Call, req *kmsapi.CreateKeyRequest, id
 		Usage:   usage,
 		Origin:  origin,
 		Tags:    tags,
-	}
-	if req.Description != nil {
-		k.Description = *req.Description
+
+		Description: *shown.Description,
 	}
 	return s.addKey(c, k, req.Policy, req.BypassPolicyLockoutSafetyCheck)
 }
 
-// addKey makes the material of a new key and stores both.
-func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout *bool) (*kmsapi.CreateKeyResponse, error) {
-	if err := s.keyCount.reserve(c.View, k.Account, k.Region, s.keyLimit); err != nil {
-		return nil, err
+// orDefault returns p, or where it is nil a pointer to def.
+func orDefault[T any](p *T, def T) *T {
+	if p == nil {
+		return &def
 	}
-	kept := false
-	defer func() {
-		if !kept {
-			s.keyCount.add(k.Account, k.Region, -1)
-		}
-	}()
+	return p
+}
+
+// addKey makes the material of a new key and stores both.
+func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout *bool) (_ *kmsapi.CreateKeyResponse, err error) {
 	if policyText != "" {
 		doc, err := parsePolicy(policyText)
 		if err != nil {
@@ -81,6 +87,11 @@ func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout 
 	}
 	c.Touch(k.arn, k.Account)
 
+	done, err := s.keyCount.create(c.Context, k.Account, k.Region, s.keyLimit)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { done(err) }()
 	tx := c.Tx()
 	record.Put(tx, keyPath(k.Account, k.Region, k.ID), 0, k)
 	record.Put(tx, materialPath(k.Account, k.ID, k.Material), 0, &Material{Version: materialVersion, Token: material.Token, Created: k.Created})
@@ -88,7 +99,6 @@ func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout 
 	if err := c.Commit(tx, resp); err != nil {
 		return nil, err
 	}
-	kept = true
 	return resp, nil
 }
 

@@ -176,9 +176,12 @@ type Tombstone struct {
 	Deleted int64 `json:"deleted"`
 }
 
-// Prepare checks the version.
+// Prepare checks the version and prepares the key.
 func (t *Tombstone) Prepare() error {
-	return checkVersion("tombstone", t.Version, tombstoneVersion)
+	if err := checkVersion("tombstone", t.Version, tombstoneVersion); err != nil {
+		return err
+	}
+	return t.Key.Prepare()
 }
 
 // due stands in the worker's indexes; the path says all.

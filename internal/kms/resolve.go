@@ -2,6 +2,7 @@ package kms
 
 import (
 	"errors"
+	"iter"
 
 	"github.com/keywright/keywright/internal/arn"
 	"github.com/keywright/keywright/internal/authz"
@@ -112,8 +113,15 @@ func (s *Service) hintAliasElsewhere(c *call.Call, account, name string) {
 	s.hintElsewhere(c, account, func(region string) []byte { return s.aliasPath(account, region, name) })
 }
 
+// maxHintRegions bounds what a call that finds nothing costs.
+const maxHintRegions = 32
+
 func (s *Service) hintElsewhere(c *call.Call, account string, path func(region string) []byte) {
-	for region := range regionsOf(c.View, account) {
+	looked := 0
+	for region, err := range regionsOf(c.View, "key/", account) {
+		if looked++; err != nil || looked > maxHintRegions {
+			return
+		}
 		if region == c.Region {
 			continue
 		}
@@ -124,25 +132,26 @@ func (s *Service) hintElsewhere(c *call.Call, account string, path func(region s
 	}
 }
 
-// regionsOf yields the Regions in which an account has keys. It costs one seek
-// a Region, however many keys there are.
-func regionsOf(v *record.View, account string) func(yield func(string) bool) {
-	return func(yield func(string) bool) {
-		prefix := join("key/", account, "/")
+// regionsOf yields the Regions in which an account has records of a kind, keys or
+// tombstones. It costs one seek a Region, however many records there are.
+func regionsOf(v *record.View, kind, account string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		prefix := join(kind, account, "/")
 		end := store.PrefixEnd(prefix)
 		for from := prefix; ; {
 			region := ""
 			for path, err := range v.Paths(from, end) {
 				if err != nil {
+					yield("", err)
 					return
 				}
 				region = upTo(path[len(prefix):], '/')
 				break
 			}
-			if region == "" || !yield(region) {
+			if region == "" || !yield(region, nil) {
 				return
 			}
-			from = store.PrefixEnd(keyPrefix(account, region))
+			from = store.PrefixEnd(join(string(prefix), region, "/"))
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (d *Seed) Check() error {
 		if _, err := kmsapi.DecodeCreateAliasRequest(body); err != nil {
 			return err
 		}
-		if err := checkAliasName(name); err != nil {
+		if err := checkNewAliasName(name); err != nil {
 			return err
 		}
 	}
@@ -202,11 +202,11 @@ func (s *Service) seedAlias(ctx context.Context, d *Seed, name string) (string, 
 	a, err := record.Get[Alias](v, s.aliasPath(d.Account, d.Region, name))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return s.seedCall(ctx, d, name + " created", kmsapi.OpCreateAlias, &kmsapi.CreateAliasRequest{AliasName: name, TargetKeyId: d.ID})
+		return s.seedCall(ctx, d, name+" created", kmsapi.OpCreateAlias, &kmsapi.CreateAliasRequest{AliasName: name, TargetKeyId: d.ID})
 	case err != nil || a.Value.KeyID == d.ID:
 		return "", err
 	}
-	return s.seedCall(ctx, d, name + " updated", kmsapi.OpUpdateAlias, &kmsapi.UpdateAliasRequest{AliasName: name, TargetKeyId: d.ID})
+	return s.seedCall(ctx, d, name+" updated", kmsapi.OpUpdateAlias, &kmsapi.UpdateAliasRequest{AliasName: name, TargetKeyId: d.ID})
 }
 
 func (s *Service) seedEnabled(ctx context.Context, d *Seed) (string, error) {

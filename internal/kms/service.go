@@ -45,7 +45,7 @@ type Service struct {
 	names     Names
 	log       *slog.Logger
 	keyLimit  int
-	keyCount  counter
+	keyCount  *counter
 	markerKey [32]byte
 }
 
@@ -57,6 +57,7 @@ func New(cfg Config) *Service {
 		names:     cfg.Names,
 		log:       cfg.Log,
 		keyLimit:  cfg.KeysPerRegion,
+		keyCount:  &counter{db: cfg.Path.DB},
 		markerKey: cfg.Names.Derive("keywright/kms/marker"),
 	}
 	if s.keyLimit == 0 {

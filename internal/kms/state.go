@@ -29,6 +29,10 @@ func pendingDeletion(k *Key) error {
 	return awsapi.Errorf(kmsapi.CodeKMSInvalidStateException, "%s is pending deletion.", k.arn)
 }
 
+func notPendingDeletion(k *Key) error {
+	return awsapi.Errorf(kmsapi.CodeKMSInvalidStateException, "%s is not pending deletion.", k.arn)
+}
+
 // checkUsage refuses a key that is not for encryption, or an algorithm that is
 // not the key's.
 func checkUsage(k *Key, operation string, algorithm kmsapi.EncryptionAlgorithmSpec) error {

@@ -64,6 +64,9 @@ func (s *Service) tagResource(c *call.Call, req *kmsapi.TagResourceRequest) (*km
 }
 
 func (s *Service) untagResource(c *call.Call, req *kmsapi.UntagResourceRequest) (*kmsapi.UntagResourceResponse, error) {
+	if len(req.TagKeys) > maxTags { // no key has more, and a policy may look at each
+		return nil, tooManyTags()
+	}
 	for _, key := range req.TagKeys {
 		if err := checkTagKey(key); err != nil {
 			return nil, err
@@ -83,7 +86,11 @@ func tagConditions(tags []Tag, keys []string) conditions {
 	cond := conditions{values: map[string]string{}}
 	for _, t := range tags {
 		keys = append(keys, t.Key)
-		cond.values["aws:requesttag/"+lower(t.Key)] = t.Value
+		// Of keys that differ in case alone the first counts, as with aws:ResourceTag.
+		name := "aws:requesttag/" + lower(t.Key)
+		if _, ok := cond.values[name]; !ok {
+			cond.values[name] = t.Value
+		}
 	}
 	cond.lists = map[string][]string{"aws:tagkeys": keys}
 	return cond
