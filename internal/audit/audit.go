@@ -39,13 +39,17 @@ var (
 	// belongs to another store.
 	ErrRolledBack = errors.New("audit: the store is older than the audit log says; " +
 		"if it was restored on purpose, restore it with the restore command, else find out who put it back")
+	// ErrMissing: the segments that the KeyStore's State names are not in the
+	// folder, or others are there.
+	ErrMissing = errors.New("audit: the log that the store knows is missing")
 )
 
 // State is what a log needs to go on with its chain after a restart. It must be
 // kept where only the server can read it.
 type State struct {
 	ChainID         [16]byte
-	SegmentFirstSeq uint64 // names the segment
+	SegmentNumber   uint64 // of the segment in its chain, from 0
+	SegmentFirstSeq uint64 // sequence number of its first record, which names it
 	// SegmentStartKey is the secret that the MACs of that segment and of all
 	// later ones come from.
 	SegmentStartKey [keySize]byte
@@ -61,7 +65,7 @@ type KeyStore interface {
 	// replaced must not be readable afterwards: that is what keeps closed
 	// segments from being forged.
 	//
-	// The first State of a chain has SegmentFirstSeq 1. Its SegmentStartKey is
+	// The first State of a chain has SegmentNumber 0. Its SegmentStartKey is
 	// the key of the whole chain: an implementation wraps it, in the same
 	// write, so that only the recovery key opens it, for Verify.
 	Save(ctx context.Context, s State) error

@@ -309,7 +309,7 @@ func (l *Log) begin(start key, h header, pos position, kind byte) (writer, error
 		keys:    start.derive(labelFirstFrame),
 		nextKey: start.derive(labelNextSegment),
 		dirSync: true,
-		unsaved: &State{ChainID: h.chain, SegmentFirstSeq: h.first, SegmentStartKey: start},
+		unsaved: &State{ChainID: h.chain, SegmentNumber: h.number, SegmentFirstSeq: h.first, SegmentStartKey: start},
 	}
 	head := h.encode()
 	w.pos.known, w.pos.chain, w.pos.number, w.pos.next, w.pos.hash = true, h.chain, h.number, h.first, sha256.Sum256(head)

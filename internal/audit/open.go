@@ -151,8 +151,7 @@ func (l *Log) walk(state State, files []segmentFile) error {
 		files = files[1:]
 	}
 	if len(files) == 0 || files[0].first != state.SegmentFirstSeq {
-		return fmt.Errorf("opening the audit log: segment %s is missing from %s; bring the folder back from where it went or from a backup",
-			segmentName(state.SegmentFirstSeq, false), l.cfg.Dir)
+		return fmt.Errorf("%w: segment %s is not in %s", ErrMissing, segmentName(state.SegmentFirstSeq, false), l.cfg.Dir)
 	}
 	start := key(state.SegmentStartKey)
 	defer start.wipe()
@@ -175,10 +174,10 @@ func (l *Log) walk(state State, files []segmentFile) error {
 			return fmt.Errorf("opening the audit log: %w", err)
 		}
 		if w.header.chain != chainID(state.ChainID) {
-			return fmt.Errorf("opening the audit log: segment %s belongs to another chain than the store's; bring back the folder that belongs to this store", f.name())
+			return fmt.Errorf("%w: segment %s in %s belongs to another chain than the store's", ErrMissing, f.name(), l.cfg.Dir)
 		}
 		if i > 0 {
-			w.unsaved = &State{ChainID: w.header.chain, SegmentFirstSeq: w.header.first, SegmentStartKey: start}
+			w.unsaved = &State{ChainID: w.header.chain, SegmentNumber: w.header.number, SegmentFirstSeq: w.header.first, SegmentStartKey: start}
 		}
 		l.w = w
 		start.step(labelNextSegment)

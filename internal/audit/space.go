@@ -76,6 +76,15 @@ func writeReserve(path string, size int64) error {
 	return os.Rename(f.Name(), path)
 }
 
+// DropReserve gives back the space that a log, which no longer writes to the
+// folder, held there.
+func DropReserve(dir string) error {
+	if err := os.Remove(filepath.Join(dir, reserveName)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("giving back the audit log's reserve: %w", err)
+	}
+	return nil
+}
+
 // look reads how much space is free and warns once when it becomes little.
 func (l *Log) look() {
 	free, err := freeBytes(l.cfg.Dir)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"time"
 
 	"github.com/keywright/keywright/internal/store"
@@ -40,7 +41,8 @@ type Report struct {
 // frame to the next and each segment to the next, and, from the segment that
 // start names on, the MACs. The start is the first State of the chain, from
 // what the recovery key opens; with a later one, or nil, less is checked, which
-// the Report says. Chain, sequence and MAC cannot show that the newest frames
+// the Report says. Segments may have been deleted since, that of start too.
+// It may be used while a Log writes there. Chain, sequence and MAC cannot show that the newest frames
 // were cut off, nor that the oldest segments were deleted: compare the Report
 // with what you know, such as the last record that was delivered elsewhere.
 //
@@ -62,6 +64,9 @@ func Verify(ctx context.Context, dir string, start *State) (Report, error) {
 	}
 	for i, f := range files {
 		s, err := reopenSegment(dir, f, &v.pos, i == len(files)-1)
+		if errors.Is(err, fs.ErrNotExist) && !v.pos.known {
+			continue // deleted since the folder was listed
+		}
 		if errors.Is(err, errTorn) {
 			r.TornBytes = f.size
 			break
@@ -79,6 +84,24 @@ func Verify(ctx context.Context, dir string, start *State) (Report, error) {
 		return r, fmt.Errorf("verifying the audit log: no segment in %s belongs to the state given", dir)
 	}
 	return r, nil
+}
+
+// ReadChainID returns the id of the chain that the segments in dir are of. It
+// reads the oldest segment's header and checks nothing else.
+func ReadChainID(dir string) ([16]byte, error) {
+	files, err := listSegments(dir)
+	if err != nil {
+		return chainID{}, err
+	}
+	if len(files) == 0 {
+		return chainID{}, fmt.Errorf("looking for the audit log: no segments in %s", dir)
+	}
+	s, err := reopenSegment(dir, files[0], new(position), false)
+	if err != nil {
+		return chainID{}, err
+	}
+	defer s.close()
+	return s.header.chain, nil
 }
 
 type verifier struct {
@@ -102,14 +125,13 @@ func (v *verifier) authenticate(s *scanner) error {
 		return s.headerCorrupt("belongs to another chain than the state given")
 	}
 	if !v.started {
-		switch {
-		case v.start.SegmentFirstSeq == 1: // of segment 0, which may be long deleted
-		case v.start.SegmentFirstSeq == s.header.first:
-			v.keyAt = s.header.number
-		default:
+		if s.header.number < v.start.SegmentNumber {
 			return nil
 		}
-		v.started = true
+		if s.header.number == v.start.SegmentNumber && s.header.first != v.start.SegmentFirstSeq {
+			return s.headerCorrupt(fmt.Sprintf("begins with record %d, the state given says %d", s.header.first, v.start.SegmentFirstSeq))
+		}
+		v.keyAt, v.started = v.start.SegmentNumber, true
 	}
 	for ; v.keyAt < s.header.number; v.keyAt++ {
 		if err := v.ctx.Err(); err != nil {
@@ -137,8 +159,8 @@ func (v *verifier) segment(s *scanner, file segmentFile) error {
 		}
 		f, err := s.next()
 		if errors.Is(err, errTorn) {
-			r.TornBytes = file.size - s.offset
-			if s.frame == 0 { // nothing vouches for the header
+			r.TornBytes = max(file.size-s.offset, 0) // it may have grown since it was listed
+			if s.frame == 0 {                        // nothing vouches for the header
 				r.TornBytes = file.size
 			}
 			return nil

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -229,8 +230,24 @@ func TestVerifyFromTheMiddle(t *testing.T) {
 	if r.FirstSequence == 1 || r.AuthenticatedFrom != r.FirstSequence || r.LastSequence != 40 {
 		t.Errorf("without the first segment: %+v", r)
 	}
-	if _, err := audit.Verify(t.Context(), dir, &audit.State{ChainID: last.ChainID, SegmentFirstSeq: 99}); err == nil {
-		t.Error("a state of no segment: accepted")
+	for _, number := range []uint64{0, last.SegmentNumber, 99} {
+		if _, err := audit.Verify(t.Context(), dir, &audit.State{ChainID: last.ChainID, SegmentNumber: number, SegmentFirstSeq: 99}); err == nil && number > 0 {
+			t.Errorf("a state of no segment, number %d: accepted", number)
+		}
+	}
+	// The segment of the state may be gone too.
+	second := keys.state(1)
+	if err := os.Remove(segments(t, dir, "*.gz")[0]); err != nil {
+		t.Fatal(err)
+	}
+	if r := mustVerify(t, dir, second); r.FirstSequence <= second.SegmentFirstSeq || r.AuthenticatedFrom != r.FirstSequence {
+		t.Errorf("without the segment of the state: %+v", r)
+	}
+	if id, err := audit.ReadChainID(dir); err != nil || id != last.ChainID {
+		t.Errorf("chain %x, %v, want %x", id, err, last.ChainID)
+	}
+	if _, err := audit.ReadChainID(t.TempDir()); err == nil {
+		t.Error("a folder without segments has a chain id")
 	}
 	if _, err := audit.Verify(t.Context(), dir, goldenState()); err == nil {
 		t.Error("a state of another chain: accepted")
@@ -238,7 +255,8 @@ func TestVerifyFromTheMiddle(t *testing.T) {
 }
 
 // Somebody who rewrites a record and every hash after it still lacks the keys of
-// closed segments, even with the state of the open one.
+// closed segments, even with the state of the open one, which is then all that
+// is fooled.
 func TestRewritingNeedsTheKeys(t *testing.T) {
 	dir, keys := filledFolder(t, 40)
 	var prev [32]byte
@@ -255,12 +273,18 @@ func TestRewritingNeedsTheKeys(t *testing.T) {
 			b = bytes.Replace(b, []byte(`{"n":3}`), []byte(`{"n":4}`), 1)
 		}
 		prev = rechain(b, prev)
+		if i == len(files)-1 {
+			remac(b, keys.state(-1).SegmentStartKey)
+		}
 		if err := os.WriteFile(strings.TrimSuffix(path, ".gz"), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if r := mustVerify(t, dir, nil); r.AuthenticatedFrom != 0 || r.Records != 40 {
 		t.Errorf("the chain alone: %+v", r)
+	}
+	if r := mustVerify(t, dir, keys.state(-1)); r.AuthenticatedFrom == 0 || r.Records != 40 {
+		t.Errorf("with the state that forged it: %+v", r)
 	}
 	var corrupt *audit.CorruptError
 	_, err := audit.Verify(t.Context(), dir, keys.state(0))
@@ -291,6 +315,25 @@ func rechain(b []byte, prev [32]byte) [32]byte {
 		at += len(frame)
 	}
 	return prev
+}
+
+// remac makes the MACs of a segment agree again, with its start key.
+func remac(b []byte, start [32]byte) {
+	sum := func(key []byte, parts ...[]byte) []byte {
+		h := hmac.New(sha256.New, key)
+		for _, p := range parts {
+			h.Write(p)
+		}
+		return h.Sum(nil)
+	}
+	key := sum(start[:], []byte("keywright audit first frame"))
+	for at := 80; at < len(b); {
+		frame := b[at : at+int(binary.LittleEndian.Uint32(b[at:]))]
+		hash := sha256.Sum256(frame[:len(frame)-32])
+		copy(frame[len(frame)-32:], sum(key, []byte("keywright audit mac"), hash[:]))
+		key = sum(key, []byte("keywright audit next frame"))
+		at += len(frame)
+	}
 }
 
 // Frames whose hashes and checksums are right are still held to the format.

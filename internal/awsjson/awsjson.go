@@ -56,7 +56,8 @@ type Config struct {
 
 // Handler answers requests. It is an http.Handler.
 type Handler struct {
-	cfg Config
+	cfg    Config
+	faults call.Faults
 }
 
 // New returns a Handler.
@@ -64,7 +65,7 @@ func New(cfg Config) *Handler {
 	// The log gets the first failures and then one a second; each line has the
 	// count, and Failures the details of the newest.
 	cfg.Authenticate.logged = rate.Sometimes{First: 10, Interval: time.Second}
-	return &Handler{cfg}
+	return &Handler{cfg: cfg}
 }
 
 const contentType = "application/x-amz-json-1.1"
@@ -90,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			// A client that hangs up is no fault of ours, and anybody can do it:
 			// it must not fill the log.
 			if r.Context().Err() == nil {
-				h.cfg.Log.Error("internal failure", "request_id", rec.RequestID, "error", err)
+				h.faults.Log(h.cfg.Log, rec, "internal failure", err)
 			}
 			e = awsapi.Errorf(awsapi.CodeInternalFailure, "The request processing has failed because of an unknown error, exception or failure.")
 		}

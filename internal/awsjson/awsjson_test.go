@@ -66,6 +66,27 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestFaultsAreBounded: a fault in every request, as with a damaged access-key
+// record, does not fill the operator's log.
+func TestFaultsAreBounded(t *testing.T) {
+	w := newWorld(t)
+	tx := w.db.Tx()
+	tx.Do(w.db.SealOp([]byte("accesskey/"+w.creds.AccessKeyID), []byte("{}")))
+	if _, err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		if resp := w.send(w.sign(w.echo())); resp.StatusCode != 500 {
+			t.Fatalf("got %d %s", resp.StatusCode, resp.body)
+		}
+	}
+	// Ten lines in a second, and the loop may take several.
+	log := w.log.String()
+	if n := strings.Count(log, "\n"); n < 10 || n > 100 || !strings.Contains(log, "access key record of version 0") {
+		t.Errorf("300 faults left %d lines in the log, which begins with %.300s", n, log)
+	}
+}
+
 // TestPanic: a bug in an operation ends its connection without an answer, since
 // there is no record of the call, is seen by the operator, and harms nobody else.
 func TestPanic(t *testing.T) {

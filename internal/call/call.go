@@ -105,7 +105,7 @@ type Path struct {
 	// answer leaves. It must be quick, and must not keep the Record.
 	Observe func(rec *Record, err error)
 
-	faults faults
+	faults Faults
 }
 
 // Call is one call under way, at one snapshot.
@@ -141,7 +141,7 @@ func (p *Path) Run(ctx context.Context, rec *Record, do func(*Call) error) error
 	}
 	if !c.committed {
 		if appendErr := p.append(rec, err); appendErr != nil {
-			p.faults.log(p.Log, rec, "the audit log cannot be written; the call is refused", appendErr)
+			p.faults.Log(p.Log, rec, "the audit log cannot be written; the call is refused", appendErr)
 			err = internalError(rec)
 		}
 	}
@@ -207,7 +207,7 @@ func (p *Path) wire(ctx context.Context, rec *Record, err error) error {
 		return awsapi.Errorf(awsapi.CodeThrottling, "Rate exceeded")
 	}
 	if !errors.Is(err, context.Canceled) || ctx.Err() == nil { // else the client has gone, which is no fault
-		p.faults.log(p.Log, rec, "internal failure", err)
+		p.faults.Log(p.Log, rec, "internal failure", err)
 	}
 	return internalError(rec)
 }

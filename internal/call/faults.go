@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// faults writes faults of ours to the operator's log, a bounded number a second:
+// Faults writes faults of ours to the operator's log, a bounded number a second:
 // on a full disk every call has one, and the log may be on that disk. Its zero
-// value is ready.
-type faults struct {
+// value is ready, and its method may be called concurrently.
+type Faults struct {
 	mu      sync.Mutex
 	second  int64
 	logged  int
@@ -20,8 +20,9 @@ type faults struct {
 // faultsPerSecond is enough to see different faults at once.
 const faultsPerSecond = 10
 
-// log writes a line, or counts it with those that the next one stands for.
-func (f *faults) log(log *slog.Logger, rec *Record, msg string, err error) {
+// Log writes a line about the fault that a call met, or counts it with those that
+// the next line stands for.
+func (f *Faults) Log(log *slog.Logger, rec *Record, msg string, err error) {
 	f.mu.Lock()
 	if now := time.Now().Unix(); now != f.second {
 		f.second, f.logged = now, 0

@@ -39,7 +39,8 @@ type commands struct {
 	Backup     backupCmd     `cmd:"" help:"Back the store up, while the server serves."`
 	Restore    restoreCmd    `cmd:"" help:"Make a data folder from a backup."`
 	Seal       sealCmd       `cmd:"" help:"Manage what opens the store."`
-	Account    accountCmd    `cmd:"" help:"Create and list accounts."`
+	Account    accountCmd    `cmd:"" help:"Manage accounts and their access keys."`
+	Audit      auditCmd      `cmd:"" help:"Verify and read the audit log."`
 	Clock      clockCmd      `cmd:"" help:"Ask about the clock, or confirm it."`
 	Store      storeCmd      `cmd:"" help:"Check the store."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

@@ -25,13 +25,15 @@ func (d *dataFlags) folder() string {
 	return d.Data
 }
 
+func (d *dataFlags) config() server.Config {
+	return server.Config{Data: d.folder(), RootKey: d.RootKey, RootKeyCredential: d.RootKeyCredential, PassphraseFile: d.UnlockFile}
+}
+
 // with opens the store, through the server that runs on it if one does, and does
 // something with it.
 func (d *dataFlags) with(ctx context.Context, s *streams, do func(*server.Operator) error) error {
 	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	o, err := server.OpenOperator(ctx, server.Config{
-		Data: d.folder(), RootKey: d.RootKey, RootKeyCredential: d.RootKeyCredential, PassphraseFile: d.UnlockFile,
-	}, log)
+	o, err := server.OpenOperator(ctx, d.config(), log)
 	if err != nil {
 		return startError(err)
 	}
@@ -85,6 +87,12 @@ func yesNo(b bool) string {
 type accountCmd struct {
 	Create accountCreateCmd `cmd:"" help:"Create an account."`
 	List   accountListCmd   `cmd:"" help:"List the accounts."`
+
+	CreateAccessKey     createAccessKeyCmd     `cmd:"" help:"Make another root access key of an account."`
+	ListAccessKeys      listAccessKeysCmd      `cmd:"" help:"List the access keys of an account."`
+	DeactivateAccessKey deactivateAccessKeyCmd `cmd:"" help:"Let an access key authenticate no more."`
+	ActivateAccessKey   activateAccessKeyCmd   `cmd:"" help:"Let an access key authenticate again."`
+	DeleteAccessKey     deleteAccessKeyCmd     `cmd:"" help:"Delete an access key."`
 }
 
 type accountCreateCmd struct {
@@ -113,9 +121,13 @@ func (c *accountCreateCmd) Run(ctx context.Context, s *streams) error {
 		if c.JSON {
 			return printJSON(s.out, a)
 		}
-		fmt.Fprintf(s.out, "account: %s\naccess key: %s\ncredentials: %s, profile %s\n", a.ID, a.AccessKeyID, a.CredentialsFile, a.Profile)
-		return nil
+		return printCreated(s, a)
 	})
+}
+
+func printCreated(s *streams, a *server.CreatedAccount) error {
+	_, err := fmt.Fprintf(s.out, "account: %s\naccess key: %s\ncredentials: %s, profile %s\n", a.ID, a.AccessKeyID, a.CredentialsFile, a.Profile)
+	return err
 }
 
 type accountListCmd struct {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,8 +37,10 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":    await,
+			"flip":     flip,
 			"freeport": freePort,
 			"setline":  setLine,
+			"setword":  setWord,
 			"term":     term,
 		},
 		RequireExplicitExec: true,
@@ -81,6 +84,26 @@ func setLine(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s has no line that begins with %q", args[1], args[2])
+}
+
+// setWord sets a variable to the first word of a file.
+func setWord(ts *testscript.TestScript, _ bool, args []string) {
+	words := strings.Fields(ts.ReadFile(args[1]))
+	if len(words) == 0 {
+		ts.Fatalf("%s is empty", args[1])
+	}
+	ts.Setenv(args[0], words[0])
+}
+
+// flip changes one bit of the byte of a file at an offset.
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text, err := os.ReadFile(path)
+	ts.Check(err)
+	text[at] ^= 1
+	ts.Check(os.WriteFile(path, text, 0o600))
 }
 
 // startKeywright runs this test binary as keywright; stop ends it with SIGTERM and

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"text/tabwriter"
@@ -98,7 +99,7 @@ type sealAddRecoveryCmd struct{ slotFlags }
 
 // Help implements kong.HelpProvider.
 func (c *sealAddRecoveryCmd) Help() string {
-	return "The recovery keys from before open nothing any more but backups from before.\n\nExample:\n\n    keywright seal add recovery"
+	return "The recovery keys from before open nothing any more but backups from before. The new one authenticates what the audit log holds from its open segment on; keep the old one, marked so, to verify what is before.\n\nExample:\n\n    keywright seal add recovery"
 }
 
 // Run makes a recovery key.
@@ -115,8 +116,16 @@ func (c *sealAddRecoveryCmd) Run(ctx context.Context, s *streams) error {
 		for _, id := range made.Removed {
 			fmt.Fprintf(s.out, "removed slot %s\n", id)
 		}
-		_, err = fmt.Fprintf(s.out, "recovery key, shown this once and kept nowhere:\n  %s\n", made.RecoveryKey)
-		return err
+		if made.AuditProblem == "" {
+			fmt.Fprintf(s.out, "it authenticates the audit log from record %d on; keep the old one, marked so, to verify what is before\n", made.AuditFrom)
+		}
+		if _, err = fmt.Fprintf(s.out, "recovery key, shown this once and kept nowhere:\n  %s\n", made.RecoveryKey); err != nil {
+			return err
+		}
+		if made.AuditProblem != "" {
+			return hinted{errors.New("the new recovery key is in force, but the audit log's key was not closed with it: " + made.AuditProblem), "repeat the command once that is mended"}
+		}
+		return nil
 	})
 }
 

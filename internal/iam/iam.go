@@ -86,9 +86,10 @@ type Service struct {
 	path   *call.Path
 	module hsm.Module
 
-	// creating lets one account be made at a time: of two calls for one id, the
-	// later may not deliver credentials over those of the earlier.
-	creating sync.Mutex
+	// changing lets one account or access key be changed at a time: of two calls
+	// that make an account, the later may not deliver credentials over those of
+	// the earlier; of two that take away access keys, one sees what the other did.
+	changing sync.Mutex
 }
 
 // New returns a Service.
@@ -105,8 +106,8 @@ func (s *Service) CreateAccount(ctx context.Context, id string, deliver func(Cre
 	if id != "" && !arn.IsAccount(id) {
 		return Credentials{}, awsapi.Errorf(awsapi.CodeValidation, "%q is not an account id: it has 12 digits", id)
 	}
-	s.creating.Lock()
-	defer s.creating.Unlock()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	var creds Credentials
 	var undelivered error
 	rec := s.operatorRecord("CreateAccount")
@@ -150,8 +151,12 @@ func (s *Service) CreateAccount(ctx context.Context, id string, deliver func(Cre
 	return creds, nil
 }
 
-// CodeEntityAlreadyExists is IAM's error code for a name that is taken.
-const CodeEntityAlreadyExists = "EntityAlreadyExists"
+// IAM's error codes.
+const (
+	CodeEntityAlreadyExists = "EntityAlreadyExists" // the name is taken
+	CodeNoSuchEntity        = "NoSuchEntity"
+	CodeDeleteConflict      = "DeleteConflict" // something else needs it
+)
 
 // createdAccount is what the audit record shows of a new account.
 type createdAccount struct{ account, accessKeyID string }

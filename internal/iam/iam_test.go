@@ -304,17 +304,6 @@ func TestFindAccessKey(t *testing.T) {
 			t.Errorf("%q: %v, %v", id, k, err)
 		}
 	}
-	// Access keys are put as records to set what no operation sets yet.
-	k, err := w.find(creds.AccessKeyID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inactive := *k
-	inactive.Inactive = true
-	w.put("accesskey/"+k.ID, &inactive)
-	if _, err := w.find(k.ID); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("an inactive access key: %v", err)
-	}
 }
 
 // put replaces a record.

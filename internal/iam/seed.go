@@ -69,9 +69,6 @@ func (s *Service) PutAccessKey(ctx context.Context, account, id, secret string) 
 	return did, nil
 }
 
-// CodeNoSuchEntity is IAM's error code for what does not exist.
-const CodeNoSuchEntity = "NoSuchEntity"
-
 // hasAccessKey tells whether there is such an access key with this secret. The
 // secrets are compared by what they sign with: the Module gives none out.
 func (s *Service) hasAccessKey(ctx context.Context, account, id, secret string) (bool, error) {

@@ -117,7 +117,11 @@ type Config struct {
 	Clock *clock.Clock
 
 	unlockWith []seal.Provider
-	restored   bool // the store was just made from a backup
+	// anewAudit begins a new audit log, whatever the store knows of another:
+	// the store was just made from a backup, or its log was lost.
+	anewAudit bool
+	// recoveryKey, where set, is what the key of the log that begins is closed with.
+	recoveryKey string
 }
 
 // Denial is a call that was not authorized.

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/keywright/keywright/internal/audit"
 	"github.com/keywright/keywright/internal/awsapi"
@@ -62,9 +61,10 @@ type core struct {
 	// the collector would otherwise run some fifty times a second under load.
 	ballast []byte
 
-	auditDir string
-	endpoint string // URL of the API once it is served; "" where it is not
-	tempDir  string // removed at close; "" where nothing is temporary
+	auditDir   string
+	auditAside string // where an audit log was put that a new one replaced; "" for none
+	endpoint   string // URL of the API once it is served; "" where it is not
+	tempDir    string // removed at close; "" where nothing is temporary
 
 	// first tells what the first start made, to be shown once.
 	first *FirstStart
@@ -76,8 +76,7 @@ const ballastBytes = 64 << 20
 
 // FirstStart is what a server made in an empty data folder.
 type FirstStart struct {
-	Account     string
-	RecoveryKey string // shown once and kept nowhere
+	Account string
 	// Credentials are the account's root access key, of a server in memory
 	// alone: any other has a file of them.
 	Credentials iam.Credentials
@@ -198,7 +197,7 @@ func (c *core) unlock(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	c.keyring, c.first = keyring, &FirstStart{RecoveryKey: recovery}
+	c.keyring, c.cfg.recoveryKey = keyring, recovery
 	if c.cfg.ShowRecoveryKey != nil {
 		c.cfg.ShowRecoveryKey(recovery)
 	}
@@ -270,127 +269,6 @@ func (c *core) newDomainKeys(ctx context.Context) (*domainKeys, error) {
 	record.Put(tx, domainKeyPath, 0, keys)
 	_, err := tx.Commit(ctx)
 	return keys, err
-}
-
-func (c *core) openAudit(ctx context.Context) (err error) {
-	if c.cfg.restored {
-		if err := c.forgetAudit(ctx); err != nil {
-			return err
-		}
-	}
-	reserve := c.cfg.Audit.ReserveBytes
-	if c.cfg.Data == "" {
-		reserve = -1 // changes in memory outlive no full disk
-	}
-	c.audit, err = audit.Open(ctx, audit.Config{
-		Dir:          c.auditDir,
-		Keys:         &auditKeys{c.db},
-		Clock:        c.clock,
-		Logger:       c.log,
-		SegmentBytes: c.cfg.Audit.SegmentBytes,
-		RetainAge:    time.Duration(c.cfg.Audit.RetainDays) * 24 * time.Hour,
-		RetainBytes:  c.cfg.Audit.RetainBytes,
-		ReserveBytes: reserve,
-		StoreRevision: func(ctx context.Context) (store.Revision, error) {
-			v, err := c.store.Snapshot(ctx)
-			if err != nil {
-				return 0, err
-			}
-			defer v.Close()
-			return v.Revision(), nil
-		},
-	})
-	if err != nil {
-		return err
-	}
-	c.outbox = audit.NewOutbox(c.guarded, pathSealer{c.keyring}, c.audit)
-	return nil
-}
-
-// forgetAudit drops what a restored store knows of the audit log of the store
-// that it is a copy of, so that it begins one of its own.
-func (c *core) forgetAudit(ctx context.Context) error {
-	v, err := c.db.View(ctx)
-	if err != nil {
-		return err
-	}
-	defer v.Close()
-	found, err := record.Get[auditState](v, auditStatePath)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	tx := c.db.Tx()
-	tx.Delete(auditStatePath, found.Revision)
-	_, err = tx.Commit(ctx)
-	return err
-}
-
-// pathSealer seals outbox entries.
-type pathSealer struct{ keyring *seal.Keyring }
-
-func (p pathSealer) Seal(path, plaintext []byte) []byte {
-	return p.keyring.Seal(string(path), plaintext)
-}
-func (p pathSealer) Open(path, sealed []byte) ([]byte, error) {
-	return p.keyring.Open(string(path), sealed)
-}
-
-// auditKeys keeps the audit log's state in the store.
-type auditKeys struct{ db *record.DB }
-
-// auditState is the record of audit.State.
-type auditState struct {
-	Version  int    `json:"v"`
-	Chain    []byte `json:"chain"`
-	First    uint64 `json:"first"`
-	StartKey []byte `json:"startKey"`
-}
-
-func (s *auditState) Prepare() error {
-	if s.Version != 1 || len(s.Chain) != 16 || len(s.StartKey) != 32 {
-		return fmt.Errorf("audit state record of version %d is not of a form this keywright knows: use a newer one", s.Version)
-	}
-	return nil
-}
-
-var auditStatePath = []byte("audit/state")
-
-// Load implements audit.KeyStore.
-func (k *auditKeys) Load(ctx context.Context) (audit.State, bool, error) {
-	v, err := k.db.View(ctx)
-	if err != nil {
-		return audit.State{}, false, err
-	}
-	defer v.Close()
-	found, err := record.Get[auditState](v, auditStatePath)
-	if errors.Is(err, store.ErrNotFound) {
-		return audit.State{}, false, nil
-	}
-	if err != nil {
-		return audit.State{}, false, err
-	}
-	s := found.Value
-	return audit.State{ChainID: [16]byte(s.Chain), SegmentFirstSeq: s.First, SegmentStartKey: [32]byte(s.StartKey)}, true, nil
-}
-
-// Save implements audit.KeyStore.
-func (k *auditKeys) Save(ctx context.Context, s audit.State) error {
-	v, err := k.db.View(ctx)
-	if err != nil {
-		return err
-	}
-	defer v.Close()
-	found, err := record.Get[auditState](v, auditStatePath)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return err
-	}
-	tx := k.db.Tx()
-	record.Put(tx, auditStatePath, found.Revision, &auditState{Version: 1, Chain: s.ChainID[:], First: s.SegmentFirstSeq, StartKey: s.SegmentStartKey[:]})
-	_, err = tx.Commit(ctx)
-	return err
 }
 
 // devAccount is the account of a development server that names no other.

@@ -20,11 +20,22 @@ var credentialsFile sync.Mutex
 // its owner only, in place of an older one of the same name. The file is made
 // where it does not exist.
 func putCredentials(path, profile string, creds iam.Credentials) error {
+	_, err := addCredentials(path, profile, creds)
+	return err
+}
+
+// addCredentials is putCredentials that finds a name for the profile where it is
+// "": the account's id, or that with the first number that makes it new, so that
+// no secret is overwritten. It returns the name.
+func addCredentials(path, profile string, creds iam.Credentials) (string, error) {
 	credentialsFile.Lock()
 	defer credentialsFile.Unlock()
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("writing the credentials: %w", err)
+		return "", fmt.Errorf("writing the credentials: %w", err)
+	}
+	if profile == "" {
+		profile = newProfile(string(old), creds.Account)
 	}
 	text := withoutProfile(string(old), profile)
 	if text != "" {
@@ -33,9 +44,22 @@ func putCredentials(path, profile string, creds iam.Credentials) error {
 	text += fmt.Sprintf("[%s]\n# Root access key of account %s. Whoever has it can do everything in the account.\naws_access_key_id = %s\naws_secret_access_key = %s\n",
 		profile, creds.Account, creds.AccessKeyID, creds.SecretAccessKey)
 	if err := replaceFile(path, []byte(text)); err != nil {
-		return fmt.Errorf("writing the credentials: %w", err)
+		return "", fmt.Errorf("writing the credentials: %w", err)
 	}
-	return nil
+	return profile, nil
+}
+
+// newProfile is name, or name-2, name-3 and so on where text has such profiles.
+func newProfile(text, name string) string {
+	taken := map[string]bool{}
+	for line := range strings.Lines(text) {
+		taken[strings.TrimSpace(line)] = true
+	}
+	profile := name
+	for n := 2; taken["["+profile+"]"]; n++ {
+		profile = fmt.Sprintf("%s-%d", name, n)
+	}
+	return profile
 }
 
 // withoutProfile is the text of a credentials file without the section of that

@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"encoding/hex"
 
 	"github.com/keywright/keywright/internal/audit"
 	"github.com/keywright/keywright/internal/iam"
+	"github.com/keywright/keywright/internal/record"
 	"github.com/keywright/keywright/internal/store"
 )
 
@@ -36,6 +38,24 @@ func OutboxLen(ctx context.Context, o *Operator) (n int, err error) {
 		n++
 	}
 	return n, nil
+}
+
+// CopyAuditBoxes puts the keys that the recovery key opens of one chain at the
+// place of another's, as somebody might who can write the store. The chains are
+// in hexadecimal.
+func CopyAuditBoxes(ctx context.Context, o *Operator, from, to string) error {
+	boxes, err := o.core.auditBoxes(ctx, chainInput{from}, nil)
+	if err != nil {
+		return err
+	}
+	chain, err := hex.DecodeString(to)
+	if err != nil {
+		return err
+	}
+	tx := o.core.db.Tx()
+	record.Put(tx, auditChainPath(chain), 0, &auditChain{Version: 1, Boxes: boxes.Boxes})
+	_, err = tx.Commit(ctx)
+	return err
 }
 
 // PutCredentials puts a profile into a credentials file.

@@ -211,6 +211,11 @@ type NewRecovery struct {
 	RecoveryKey string   `json:"recoveryKey"` // to be shown once
 	Slot        Slot     `json:"slot"`
 	Removed     []string `json:"removed"` // ids of the slots of the old ones
+	// AuditFrom is the number of the audit record from which on the new key
+	// authenticates the log. What is before takes the old one.
+	AuditFrom uint64 `json:"auditFrom,omitempty"`
+	// AuditProblem says why the new key authenticates nothing of the audit log.
+	AuditProblem string `json:"auditProblem,omitempty"`
 }
 
 // ReplaceRecoveryKey makes a new recovery key; the old ones open nothing any

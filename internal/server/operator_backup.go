@@ -65,7 +65,7 @@ type Restoration struct {
 // Restore makes a data folder from a backup. Where it fails before the whole
 // store is there, a server refuses the folder, and Restore takes it again.
 func Restore(ctx context.Context, r io.Reader, how Restoration, log *slog.Logger) (*backup.Info, error) {
-	cfg := Config{Data: how.Data, RootKey: how.RootKey, OperatorListen: listenOff, restored: true}
+	cfg := Config{Data: how.Data, RootKey: how.RootKey, OperatorListen: listenOff, anewAudit: true}
 	if err := cfg.prepare(); err != nil {
 		return nil, &ConfigError{err}
 	}
@@ -88,6 +88,9 @@ func Restore(ctx context.Context, r io.Reader, how Restoration, log *slog.Logger
 	}
 	// Opened once, so that the new audit log begins with what happened here and a
 	// store that would not start is noticed now.
+	if keys := how.Unlock.RecoveryKeys; len(keys) > 0 {
+		cfg.recoveryKey = keys[0]
+	}
 	c, err := openCore(ctx, cfg, log)
 	if err != nil {
 		return nil, fmt.Errorf("opening the restored store: %w", err)

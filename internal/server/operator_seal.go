@@ -28,7 +28,11 @@ func (in slotInput) auditView() any {
 func (s *Slot) auditView() any { return s }
 
 func (r *NewRecovery) auditView() any {
-	return map[string]any{"slot": r.Slot, "removed": r.Removed}
+	view := map[string]any{"slot": r.Slot, "removed": r.Removed, "auditFrom": r.AuditFrom}
+	if r.AuditProblem != "" {
+		view["auditProblem"] = r.AuditProblem
+	}
+	return view
 }
 
 func (r *RotatedRoot) auditView() any  { return r }
@@ -78,7 +82,12 @@ func (c *core) replaceRecovery(ctx context.Context, in slotInput, _ Progress) (*
 	if err != nil {
 		return nil, err
 	}
-	return &NewRecovery{RecoveryKey: key, Slot: *showSlot(added), Removed: removed}, nil
+	out := &NewRecovery{RecoveryKey: key, Slot: *showSlot(added), Removed: removed}
+	// The new key must be shown in any case: the old one opens nothing any more.
+	if out.AuditFrom, err = c.coverAudit(ctx, key); err != nil {
+		out.AuditProblem = err.Error()
+	}
+	return out, nil
 }
 
 func (c *core) removeSlot(ctx context.Context, in slotInput, _ Progress) (*Slot, error) {

@@ -22,8 +22,7 @@ import (
 func newFolder(t *testing.T) (data, recovery string) {
 	t.Helper()
 	data = filepath.Join(shortTemp(t), "d")
-	s := startOn(t, data)
-	recovery = s.First().RecoveryKey
+	s, recovery := startNew(t, data)
 	if err := s.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -43,11 +42,20 @@ func shortTemp(t *testing.T) string {
 
 func startOn(t *testing.T, data string) *server.Server {
 	t.Helper()
-	s, err := server.Start(t.Context(), server.Config{Data: data, Listen: "127.0.0.1:0", OperatorListen: "off"}, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	s, _ := startNew(t, data)
+	return s
+}
+
+// startNew starts a server on a new data folder.
+func startNew(t *testing.T, data string) (s *server.Server, recovery string) {
+	t.Helper()
+	s, err := server.Start(t.Context(), server.Config{
+		Data: data, Listen: "127.0.0.1:0", OperatorListen: "off", ShowRecoveryKey: func(key string) { recovery = key },
+	}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return s, recovery
 }
 
 func openOperator(t *testing.T, data string) *server.Operator {
@@ -126,8 +134,7 @@ func jsonText(t *testing.T, v any) string {
 // audit log says of them, and that it says nothing secret.
 func TestOperatorIsRecorded(t *testing.T) {
 	data := filepath.Join(shortTemp(t), "d")
-	s := startOn(t, data)
-	recovery := s.First().RecoveryKey
+	s, recovery := startNew(t, data)
 	o := openOperator(t, data)
 	if !o.Running() {
 		t.Fatal("the running server was not found")
@@ -242,13 +249,14 @@ func TestCredentialsFile(t *testing.T) {
 // key: the command is cut off before the store is, and can be run again.
 func TestCloseDuringCommand(t *testing.T) {
 	data := filepath.Join(shortTemp(t), "d")
+	var recovery string
 	s, err := server.Start(t.Context(), server.Config{
 		Data: data, Listen: "127.0.0.1:0", OperatorListen: "off", ShutdownTimeout: 50 * time.Millisecond,
+		ShowRecoveryKey: func(key string) { recovery = key },
 	}, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	recovery := s.First().RecoveryKey
 	secrets := server.Unlockers{RecoveryKeys: []string{recovery}}
 	o := openOperator(t, data)
 	done := make(chan error, 1)
