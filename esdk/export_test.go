@@ -1,0 +1,4 @@
+package esdk
+
+// InOrder is tested by itself.
+var InOrder = inOrder

@@ -1,0 +1,98 @@
+package message_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"github.com/keywright/keywright/esdk/internal/message"
+	"github.com/keywright/keywright/esdk/suite"
+)
+
+// TestCipher seals a header and frames, and opens them only as they were
+// sealed. Package esdk's tests compare the bytes with other implementations.
+func TestCipher(t *testing.T) {
+	for _, s := range suite.All() {
+		h := header(t, s.ID)
+		key := bytes.Repeat([]byte{5}, s.KeyLen)
+		c, err := message.NewCipher(s, h.ID, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Commitment = c.Commitment()
+		if err := h.Marshal(); err != nil {
+			t.Fatal(err)
+		}
+		c.SealHeader(h, []byte("required"))
+		if err := c.OpenHeader(h, []byte("required")); err != nil || !c.Commits(h) {
+			t.Errorf("%v: header: %v", s.ID, err)
+		}
+		if err := c.OpenHeader(h, []byte("other")); !errors.Is(err, message.ErrAuthentication) {
+			t.Errorf("%v: header, other context: %v", s.ID, err)
+		}
+		var scratch message.Scratch
+		for kind, seq := range map[message.Kind]uint32{message.Regular: 1, message.Final: 2} {
+			frame := c.SealFrame(nil, bytes.Repeat([]byte{3}, 16), kind, seq, &scratch)
+			scan := message.NewScanner(h, 0)
+			scan.Seek(seq)
+			f, size, err := scan.Next(frame)
+			if err != nil || size != len(frame) || f.Kind != kind || f.Seq != seq {
+				t.Fatalf("%v: frame %+v, %d bytes, %v", s.ID, f, size, err)
+			}
+			if got, err := c.OpenFrame(nil, &f, &scratch); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{3}, 16)) {
+				t.Errorf("%v: %x, %v", s.ID, got, err)
+			}
+			for name, change := range map[string]func(*message.Frame){
+				"kind":   func(f *message.Frame) { f.Kind = message.Unframed },
+				"number": func(f *message.Frame) { f.Seq++ },
+				"length": func(f *message.Frame) { f.Sealed = f.Sealed[1:] },
+			} {
+				other := f
+				change(&other)
+				if _, err := c.OpenFrame(nil, &other, &scratch); !errors.Is(err, message.ErrAuthentication) {
+					t.Errorf("%v: another %s: %v", s.ID, name, err)
+				}
+			}
+			h.ID[0] ^= 1
+			moved, err := message.NewCipher(s, h.ID, key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := moved.OpenFrame(nil, &f, &scratch); !errors.Is(err, message.ErrAuthentication) {
+				t.Errorf("%v: another message: %v", s.ID, err)
+			}
+			if s.Committing && moved.Commits(h) {
+				t.Errorf("%v: commits under another id", s.ID)
+			}
+			h.ID[0] ^= 1
+		}
+		if _, err := message.NewCipher(s, h.ID, key[1:]); err == nil {
+			t.Errorf("%v: short key accepted", s.ID)
+		}
+	}
+}
+
+// TestNoAllocation: frames cost none.
+func TestNoAllocation(t *testing.T) {
+	h := header(t, suite.AES256GCMCommit)
+	c, err := message.NewCipher(h.Suite, h.ID, bytes.Repeat([]byte{5}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	scratch, plaintext := new(message.Scratch), make([]byte, 16)
+	sealed, opened := make([]byte, 0, 64), make([]byte, 0, 16)
+	scan := message.NewScanner(h, 0)
+	if n := testing.AllocsPerRun(100, func() {
+		scan.Seek(9)
+		frame := c.SealFrame(sealed, plaintext, message.Regular, 9, scratch)
+		f, _, err := scan.Next(frame)
+		if err == nil {
+			_, err = c.OpenFrame(opened, &f, scratch)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations for a frame", n)
+	}
+}

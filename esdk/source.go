@@ -1,0 +1,110 @@
+package esdk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/keywright/keywright/esdk/internal/message"
+)
+
+// source is the input of a message: what is buffered of it, and the reader for
+// the rest. Its buffer grows with what was received, not with what is asked
+// for. It is an io.Reader for the header.
+type source struct {
+	r      io.Reader // nil: buf is all
+	buf    []byte
+	at     int  // in buf
+	target int  // bytes to ask the reader for at a time, once the buffer has grown
+	filled bool // the last read filled the buffer: there is more at hand
+}
+
+const minBuffer = 4 << 10
+
+// window returns what is buffered. It is valid until the next call of need.
+func (s *source) window() []byte { return s.buf[s.at:] }
+
+func (s *source) advance(n int) { s.at += n }
+
+func (s *source) Read(p []byte) (int, error) {
+	if err := s.need(1); err != nil {
+		return 0, err
+	}
+	n := copy(p, s.window())
+	s.advance(n)
+	return n, nil
+}
+
+// need reads until the window has n bytes. It returns io.EOF if it is empty
+// then, io.ErrUnexpectedEOF if it is shorter.
+func (s *source) need(n int) error {
+	for empty := 0; len(s.window()) < n; {
+		if s.r == nil {
+			return s.ended()
+		}
+		s.makeRoom(n)
+		k, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+k]
+		s.filled = len(s.buf) == cap(s.buf)
+		switch {
+		case len(s.window()) >= n:
+			return nil
+		case errors.Is(err, io.EOF):
+			s.r = nil
+		case err != nil:
+			return fmt.Errorf("reading the message: %w", err)
+		case k > 0:
+			empty = 0
+		default:
+			if empty++; empty == 100 {
+				return io.ErrNoProgress
+			}
+		}
+	}
+	return nil
+}
+
+func (s *source) ended() error {
+	if len(s.window()) == 0 {
+		return io.EOF
+	}
+	return io.ErrUnexpectedEOF
+}
+
+// makeRoom moves the window to the front of a buffer with room behind it.
+func (s *source) makeRoom(n int) {
+	have := len(s.window())
+	want := min(n, max(minBuffer, 2*have))
+	if s.filled {
+		want = max(want, min(s.target, 2*cap(s.buf)))
+	} else {
+		want = max(want, minBuffer)
+	}
+	if cap(s.buf) < want {
+		s.buf = append(make([]byte, 0, want), s.window()...)
+	} else {
+		s.buf = s.buf[:copy(s.buf[:have], s.window())]
+	}
+	s.at = 0
+}
+
+// body asks for bytes of the body: an early end is an error of the message.
+func (s *source) body(n int, of string) error {
+	err := s.need(n)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w: in %s", message.ErrTruncated, of)
+	}
+	return err
+}
+
+// end checks that nothing follows.
+func (s *source) end() error {
+	switch err := s.need(1); {
+	case err == nil:
+		return message.ErrTrailingData
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return err
+	}
+}
