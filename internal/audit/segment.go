@@ -41,7 +41,27 @@ func segmentName(first uint64, compressed bool) string {
 // listSegments returns the segments in dir, oldest first. Where a crash left a
 // segment both plain and compressed, it is the compressed one, which got its
 // name only when it was complete.
+//
+// A listing is no snapshot: a segment that is compressed meanwhile may be met
+// under neither of its names. So it is taken until two agree.
 func listSegments(dir string) ([]segmentFile, error) {
+	const attempts = 100
+	var last []segmentFile
+	for i := range attempts {
+		files, err := listOnce(dir)
+		if err != nil {
+			return nil, err
+		}
+		same := func(a, b segmentFile) bool { return a.first == b.first }
+		if i > 0 && slices.EqualFunc(files, last, same) {
+			return files, nil
+		}
+		last = files
+	}
+	return nil, errors.New("listing the audit folder: it does not stop changing")
+}
+
+func listOnce(dir string) ([]segmentFile, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("listing the audit folder: %w", err)
