@@ -238,5 +238,6 @@ func appendRaw(dst, raw []byte) []byte {
 }
 
 func appendTime(dst []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05Z")
+	// For this very layout package time has a way of its own, thrice as fast.
+	return t.UTC().AppendFormat(dst, time.RFC3339)
 }

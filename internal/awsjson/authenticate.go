@@ -45,7 +45,7 @@ type claim struct {
 
 // claim checks the form of the signature and looks the access key up. It does
 // not read the body.
-func (a *Authenticator) claim(r *http.Request) (*claim, error) {
+func (a *Authenticator) claim(r *http.Request) (claim, error) {
 	// The target as it came over the wire: net/http's URL is cleaned already.
 	path, query, _ := strings.Cut(r.RequestURI, "?")
 	req := sigv4.Request{Method: r.Method, Path: path, RawQuery: query, Host: r.Host, Header: r.Header}
@@ -55,15 +55,15 @@ func (a *Authenticator) claim(r *http.Request) (*claim, error) {
 		signed, err = parseAtItsOwnTime(&req, err)
 	}
 	if err != nil {
-		return nil, a.refuse(r, signed.AccessKeyID, err)
+		return claim{}, a.refuse(r, signed.AccessKeyID, err)
 	}
-	c := &claim{signed: signed}
+	c := claim{signed: signed}
 	if !a.Regions(signed.Region) {
-		return nil, a.refuse(r, signed.AccessKeyID, sigv4.RegionError(signed.Region))
+		return claim{}, a.refuse(r, signed.AccessKeyID, sigv4.RegionError(signed.Region))
 	}
 	v, err := a.DB.View(r.Context())
 	if err != nil {
-		return nil, err
+		return claim{}, err
 	}
 	defer v.Close()
 	c.revision = v.Revision()
@@ -72,12 +72,12 @@ func (a *Authenticator) claim(r *http.Request) (*claim, error) {
 	case err == nil && signed.SessionToken == "":
 		return c, nil
 	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return nil, err
+		return claim{}, err
 	case err != nil && a.DevAccount != "":
 		return c, nil
 	}
 	// Long-term keys have no session token, and others are not issued.
-	return nil, a.refuse(r, signed.AccessKeyID, sigv4.ErrUnrecognizedClient)
+	return claim{}, a.refuse(r, signed.AccessKeyID, sigv4.ErrUnrecognizedClient)
 }
 
 // parseAtItsOwnTime forgives a development client its clock: tests that freeze
@@ -112,11 +112,12 @@ func (a *Authenticator) verify(r *http.Request, c *claim, bodyHash [32]byte) (ca
 		return call.Caller{}, a.refuse(r, c.signed.AccessKeyID, err)
 	}
 	caller := c.key.Root(c.signed.Region)
+	id, revision := c.key.ID, c.revision
 	caller.StillValid = func(v *record.View) error {
-		if v.Revision() == c.revision {
+		if v.Revision() == revision {
 			return nil // nothing has changed since
 		}
-		if _, err := a.IAM.FindAccessKey(v, c.key.ID); err != nil {
+		if _, err := a.IAM.FindAccessKey(v, id); err != nil {
 			return wire(sigv4.ErrUnrecognizedClient)
 		}
 		return nil

@@ -77,9 +77,10 @@ const unknownOperationLimit = 64 << 10
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	rec := &call.Record{RequestID: call.NewRequestID(), Time: h.cfg.Clock.Now(), Client: clientOf(r)}
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
+	rec := &buf.record
+	*rec = call.Record{RequestID: call.NewRequestID(), Time: h.cfg.Clock.Now(), Client: clientOf(r)}
 	defer h.abortOnPanic(rec)
 
 	err := h.serve(r, rec, buf)
@@ -136,7 +137,7 @@ func (h *Handler) serve(r *http.Request, rec *call.Record, buf *buffer) error {
 	if buf.request, err = readBody(r, limit, buf.request[:0]); err != nil {
 		return err
 	}
-	if rec.Caller, err = h.cfg.Authenticate.verify(r, claim, sha256.Sum256(buf.request)); err != nil {
+	if rec.Caller, err = h.cfg.Authenticate.verify(r, &claim, sha256.Sum256(buf.request)); err != nil {
 		return err
 	}
 	rec.Region = claim.signed.Region
@@ -235,17 +236,18 @@ func clientOf(r *http.Request) call.Client {
 	return c
 }
 
-// buffer holds the bodies of one request. Both may hold plaintext, so they are
-// wiped before another request gets them.
+// buffer holds what one request needs. The bodies may hold plaintext, so they
+// are wiped before another request gets them.
 type buffer struct {
 	request, response []byte
+	record            call.Record
 }
 
 // keptBuffer bounds what a pooled buffer keeps between requests.
 const keptBuffer = 16 << 10
 
 var buffers = sync.Pool{New: func() any {
-	return &buffer{make([]byte, 0, keptBuffer/2), make([]byte, 0, keptBuffer/2)}
+	return &buffer{request: make([]byte, 0, keptBuffer/2), response: make([]byte, 0, keptBuffer/2)}
 }}
 
 func (b *buffer) release() {
@@ -254,6 +256,6 @@ func (b *buffer) release() {
 	if cap(b.request) > keptBuffer || cap(b.response) > keptBuffer {
 		return
 	}
-	b.request, b.response = b.request[:0], b.response[:0]
+	b.request, b.response, b.record = b.request[:0], b.response[:0], call.Record{}
 	buffers.Put(b)
 }

@@ -37,10 +37,10 @@ func (s *Service) authorize(c *call.Call, t target, action string, cond conditio
 	err := authz.Decide(&authz.Request{
 		Principal: c.Caller.Principal,
 		Action:    action,
-		Resource:  keyARN(t.Key),
+		Resource:  t.resource,
 		Owner:     t.Account,
 		Policy:    t.document,
-		Context:   func(key string) []string { return s.conditionValue(c, &t, &cond, key) },
+		Context:   func(key string) []string { return s.conditionValue(c, t, &cond, key) },
 	})
 	if cond.err != nil {
 		return fmt.Errorf("deciding about %s: %w", t.arn, cond.err)
@@ -67,7 +67,7 @@ func (s *Service) authorizeAccount(c *call.Call, action string, resource arn.ARN
 
 // conditionValue is where the kms: condition keys and the global ones about the
 // key and the request come from.
-func (s *Service) conditionValue(c *call.Call, t *target, cond *conditions, key string) []string {
+func (s *Service) conditionValue(c *call.Call, t target, cond *conditions, key string) []string {
 	one := func(v string) []string {
 		if v == "" {
 			return nil
@@ -167,7 +167,7 @@ func (s *Service) checkLockout(c *call.Call, doc *policy.Document, k *Key, bypas
 	ok := doc.AllowsPutKeyPolicy(&policy.Request{
 		Principal: policy.Principal{Kind: policy.KindRoot, Account: c.Caller.Account},
 		Resource:  keyARN(k),
-		Context:   func(key string) []string { return s.conditionValue(c, &t, &cond, key) },
+		Context:   func(key string) []string { return s.conditionValue(c, t, &cond, key) },
 	})
 	switch {
 	case cond.err != nil:

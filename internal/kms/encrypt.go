@@ -1,7 +1,6 @@
 package kms
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,8 +18,12 @@ import (
 const symmetric = kmsapi.EncryptionAlgorithmSpecSymmetricDefault
 
 // bodyOverhead is how much longer than the plaintext a Module's body is at most:
-// enough to make a blob in one allocation, and no more than a hint.
-const bodyOverhead = 128
+// enough to make a blob in one allocation, and no more than a hint. aadOverhead
+// is the same for additional data, with a short encryption context.
+const (
+	bodyOverhead = 128
+	aadOverhead  = 32
+)
 
 func (s *Service) encrypt(c *call.Call, req *kmsapi.EncryptRequest) (*kmsapi.EncryptResponse, error) {
 	if req.EncryptionAlgorithm == "" {
@@ -233,7 +236,7 @@ func (s *Service) authorizeSource(c *call.Call, src *source, dry *bool) (target,
 		return t, h, invalidCiphertext()
 	}
 	src.body = body
-	src.aad, err = ciphertext.AAD(nil, raw, src.context)
+	src.aad, err = ciphertext.AAD(make([]byte, 0, len(raw)+aadOverhead), raw, src.context)
 	if err != nil {
 		return t, h, contextError(err)
 	}
@@ -260,17 +263,19 @@ func (s *Service) loadOfCiphertext(c *call.Call, h ciphertext.Header, action str
 
 // seal encrypts under the key's current material.
 func (s *Service) seal(c *call.Call, k *Key, context map[string]string, plaintext []byte) ([]byte, error) {
-	m, err := record.Get[Material](c.View, materialPath(k.Account, k.ID, k.Material))
+	m, err := record.Get[Material](c.View, k.current)
 	if err != nil {
 		return nil, fmt.Errorf("reading the material of %s: %w", k.arn, err)
 	}
 	h := ciphertext.Header{Suite: ciphertext.SuiteSoftware, Account: k.Account, Region: k.Region, KeyID: k.ID, MaterialID: [32]byte(k.Material)}
-	blob, err := h.Append(make([]byte, 0, ciphertext.MaxHeaderSize+bodyOverhead+len(plaintext)))
+	// One allocation for the blob and, behind its room, the additional data.
+	room := ciphertext.MaxHeaderSize + bodyOverhead + len(plaintext)
+	buf := make([]byte, room, room+ciphertext.MaxHeaderSize+aadOverhead)
+	blob, err := h.Append(buf[:0:room])
 	if err != nil {
 		return nil, fmt.Errorf("writing a ciphertext header for %s: %w", k.arn, err)
 	}
-	var buf [512]byte
-	aad, err := ciphertext.AAD(buf[:0], blob, context)
+	aad, err := ciphertext.AAD(buf[room:], blob, context)
 	if err != nil {
 		return nil, contextError(err)
 	}
@@ -343,6 +348,6 @@ func sameKey(a, b target) map[string]string {
 // returns it.
 func showMaterial(c *call.Call, id []byte) string {
 	text := hex.EncodeToString(id)
-	c.Additional = bytes.Join([][]byte{[]byte(`{"keyMaterialId":"`), []byte(text), []byte(`"}`)}, nil)
+	c.Additional = []byte(`{"keyMaterialId":"` + text + `"}`)
 	return text
 }

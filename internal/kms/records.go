@@ -101,7 +101,9 @@ type Key struct {
 	Tags   []Tag  `json:"tags,omitempty"`
 
 	document *policy.Document
-	arn      string
+	resource arn.ARN
+	arn      string // resource as text
+	current  []byte // path of the current material
 }
 
 // Tag is one tag of a key. They keep the order in which they came.
@@ -115,10 +117,11 @@ func (k *Key) Prepare() (err error) {
 	if err := checkVersion("key", k.Version, keyVersion); err != nil {
 		return err
 	}
-	partition := arn.Partition(k.Region)
-	k.arn = arn.KeyString(partition, k.Region, k.Account, k.ID)
+	k.resource = keyARN(k)
+	k.arn = k.resource.String()
+	k.current = materialPath(k.Account, k.ID, k.Material)
 	if k.Policy == "" {
-		k.document = policy.DefaultDocument(partition, k.Account)
+		k.document = policy.DefaultDocument(k.resource.Partition, k.Account)
 		return nil
 	}
 	k.document, err = policy.ParseKeyPolicy(k.Policy, nil)

@@ -26,16 +26,16 @@ func parseAuthorization(header string) (authorization, error) {
 	if len(header) > maxAuthorization || !isPrintable(header) {
 		return a, authorizationError("Malformed Authorization header", header)
 	}
-	name, rest, _ := strings.Cut(strings.Trim(header, " \t"), " ")
+	name, rest, _ := strings.Cut(trim(header), " ")
 	if strings.Contains(name, "=") {
 		return a, errNoAlgorithm
 	}
-	if rest = strings.Trim(rest, " \t"); rest == "" {
+	if rest = trim(rest); rest == "" {
 		return a, nil
 	}
 	var seen [3]bool
 	for param := range strings.SplitSeq(rest, ",") {
-		key, value, ok := strings.Cut(strings.Trim(param, " \t"), "=")
+		key, value, ok := strings.Cut(trim(param), "=")
 		if !ok {
 			return a, authorizationError("Invalid key=value pair (missing equal-sign) in Authorization header", header)
 		}
@@ -84,6 +84,9 @@ func (a *authorization) checkComplete(header string, hasDate bool) error {
 // setCredential takes Credential apart: key id/date/Region/service/terminator.
 // Whether the scope is right is for checkScope, after the time was checked.
 func (s *Signed) setCredential(credential string) error {
+	if strings.ContainsAny(credential, " \t") {
+		return credentialError(credential)
+	}
 	var elements [5]string
 	n := 0
 	for element := range strings.SplitSeq(credential, "/") {
@@ -91,7 +94,7 @@ func (s *Signed) setCredential(credential string) error {
 		if n == 0 {
 			limit = maxAccessKeyID
 		}
-		if n == len(elements) || element == "" || len(element) > limit || strings.ContainsAny(element, " \t") {
+		if n == len(elements) || element == "" || len(element) > limit {
 			return credentialError(credential)
 		}
 		elements[n] = element
@@ -144,6 +147,20 @@ func isPrintable(s string) bool {
 	}
 	return true
 }
+
+// trim returns s without spaces and tabs around it. For a set of two characters
+// strings.Trim builds a table on each call.
+func trim(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
 
 // isCanonicalName tells whether a header's name is as MIME's canonical form
 // has it: capitals at the start and after each hyphen, and nowhere else.

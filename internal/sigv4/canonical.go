@@ -194,14 +194,14 @@ func appendHeaders(dst []byte, r *Request, signedHeaders string) ([]byte, bool) 
 // each run of spaces in it as one. Tabs are spaces here, as they are to
 // botocore and the SDK for JavaScript.
 func appendTrimmed(dst []byte, value string) []byte {
-	value = strings.Trim(value, " \t")
+	value = trim(value)
 	if !strings.Contains(value, "  ") && strings.IndexByte(value, '\t') < 0 {
 		return append(dst, value...)
 	}
 	space := false
 	for i := range len(value) {
 		c := value[i]
-		if c == ' ' || c == '\t' {
+		if isSpace(c) {
 			space = true
 			continue
 		}

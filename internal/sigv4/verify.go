@@ -85,14 +85,26 @@ func decodeHash(dst *[32]byte, s string) bool {
 		return false
 	}
 	for i := range dst {
-		hi, lo := s[2*i], s[2*i+1]
-		if hi >= 'A' && hi <= 'F' || lo >= 'A' && lo <= 'F' || unhex(hi) > 15 || unhex(lo) > 15 {
+		hi, lo := lowerHex[s[2*i]], lowerHex[s[2*i+1]]
+		if hi > 15 || lo > 15 {
 			return false
 		}
-		dst[i] = unhex(hi)<<4 | unhex(lo)
+		dst[i] = hi<<4 | lo
 	}
 	return true
 }
+
+// lowerHex is the value of each lower-case hex digit, and 255 of all else. A
+// hash's digits are random: to branch on them costs more than to look them up.
+var lowerHex = func() (values [256]byte) {
+	for c := range values {
+		values[c] = 255
+	}
+	for i, c := range "0123456789abcdef" {
+		values[c] = byte(i)
+	}
+	return values
+}()
 
 // buffers hold canonical requests while they are hashed.
 var buffers = sync.Pool{New: func() any {
