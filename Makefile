@@ -33,4 +33,4 @@ soak: ## the long forms: a million generated cases, a thousand kills, hours of f
 	@scripts/soak.sh
 
 clean: ## remove what was built, never data
-	rm -rf bin test/clients/js/node_modules
+	rm -rf bin test/clients/js/node_modules interop/js/node_modules

@@ -36,6 +36,7 @@ rest=$(go list ./... | grep -v '/test/clients/' | grep -vxF "${properties:-none}
 	[ -z "$properties" ] || step properties scripts/gotest.sh -count=1 -timeout 0 $properties -rapid.checks="${CHECKS:-1000000}"
 	step tests scripts/gotest.sh -count=1 -timeout 0 $rest
 }
+step interop scripts/interop.sh
 step fuzz env FUZZTIME="${FUZZTIME:-10m}" scripts/fuzz.sh
 
 echo

@@ -79,6 +79,7 @@ part staticcheck go tool staticcheck ./...
 part race race
 part full full
 part clients scripts/clients.sh
+part interop scripts/interop.sh
 part fuzz scripts/fuzz.sh
 
 echo
