@@ -21,7 +21,7 @@ var layers = map[string]string{
 	"cmd/keywright": "internal/cli",
 	"kmstest":       "internal/clock internal/iam internal/server internal/sigv4",
 
-	"internal/cli":    "internal/iam internal/server internal/seal internal/backup internal/audit internal/kms internal/clock",
+	"internal/cli":    "esdk esdk/keyring esdk/keyring/awskms esdk/materials esdk/suite internal/envelope internal/iam internal/server internal/seal internal/backup internal/audit internal/kms internal/clock",
 	"internal/bench":  "internal/server internal/sigv4 internal/kms internal/kmsapi internal/iam internal/record internal/seal internal/store internal/store/boltstore internal/hsm internal/hsm/softhsm internal/audit internal/call internal/clock internal/arn internal/aead",
 	"internal/server": "internal/arn internal/audit internal/awsapi internal/awsjson internal/backup internal/call internal/clock internal/hsm/secmem internal/hsm/softhsm internal/iam internal/kms internal/kmsapi internal/policy internal/record internal/seal internal/store internal/store/boltstore",
 
@@ -61,9 +61,12 @@ var layers = map[string]string{
 	"esdk/internal/message":  "esdk/materials esdk/suite",
 	"esdk/internal/ecdhwrap": "esdk/materials esdk/suite",
 	"esdk/keyring":           "esdk/internal/ecdhwrap esdk/materials esdk/suite",
-	"esdk/keyring/awskms":    "esdk/internal/ecdhwrap esdk/keyring esdk/materials esdk/suite",
-	"esdk/materials":         "esdk/suite",
-	"esdk/suite":             "",
+	"internal/envelope":      "esdk esdk/materials esdk/suite",
+
+	"esdk/keyring/awskms":      "esdk/internal/ecdhwrap esdk/keyring esdk/materials esdk/suite",
+	"esdk/materials":           "esdk/suite",
+	"esdk/keyring/keyringtest": "esdk/materials esdk/suite",
+	"esdk/suite":               "",
 
 	"test/clients/gosdk": "",
 	"test/system":        "",
@@ -84,7 +87,7 @@ var outside = map[string]string{
 	"github.com/schollz/progressbar/v3":           "internal/cli",
 	"github.com/prometheus/client_golang":         "internal/server",
 	"pgregory.net/rapid":                          "internal/store/storetest",
-	"github.com/aws/aws-sdk-go-v2":                "esdk/keyring/awskms",
+	"github.com/aws/aws-sdk-go-v2":                "esdk/keyring/awskms internal/cli",
 }
 
 // ciphers are the packages that, within internal/, only the door to key material, the seal, and
