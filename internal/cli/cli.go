@@ -23,7 +23,8 @@ import (
 	"github.com/keywright/keywright/internal/server"
 )
 
-// The exit codes of every command but exec, which has its command's own.
+// The exit codes of every command but exec, which has its command's own. Those of
+// the envelope commands alone are in outcome.go.
 const (
 	exitOK     = 0
 	exitFailed = 1
@@ -43,6 +44,10 @@ type commands struct {
 	Audit      auditCmd      `cmd:"" help:"Verify and read the audit log."`
 	Clock      clockCmd      `cmd:"" help:"Ask about the clock, or confirm it."`
 	Store      storeCmd      `cmd:"" help:"Check the store."`
+	Encrypt    encryptCmd    `cmd:"" help:"Encrypt files in the AWS Encryption SDK's format."`
+	Decrypt    decryptCmd    `cmd:"" help:"Decrypt files in the AWS Encryption SDK's format."`
+	Inspect    inspectCmd    `cmd:"" help:"Print the header of an encrypted file, without a key."`
+	Verify     verifyCmd     `cmd:"" help:"Verify encrypted files: decrypt them to nowhere."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
