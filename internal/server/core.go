@@ -58,7 +58,7 @@ type core struct {
 	seeded []string // what the seed file did
 	// ballast is never touched, so it takes address space and no memory. It makes
 	// Go's collector see a larger heap: what a server keeps is so little that
-	// the collector would otherwise run some fifty times a second under load.
+	// the collector would otherwise run all the time under load.
 	ballast []byte
 
 	auditDir   string
