@@ -21,10 +21,11 @@ var layers = map[string]string{
 	"cmd/keywright": "internal/cli",
 	"kmstest":       "internal/clock internal/iam internal/server internal/sigv4",
 
-	"internal/cli":    "esdk esdk/keyring esdk/keyring/awskms esdk/materials esdk/suite internal/envelope internal/iam internal/server internal/seal internal/backup internal/audit internal/kms internal/clock",
-	"internal/bench":  "internal/server internal/sigv4 internal/kms internal/kmsapi internal/iam internal/record internal/seal internal/store internal/store/boltstore internal/hsm internal/hsm/softhsm internal/audit internal/call internal/clock internal/arn internal/aead",
-	"internal/server": "internal/arn internal/audit internal/awsapi internal/awsjson internal/backup internal/call internal/clock internal/hsm/secmem internal/hsm/softhsm internal/iam internal/kms internal/kmsapi internal/policy internal/record internal/seal internal/store internal/store/boltstore",
+	"internal/cli":    "esdk esdk/keyring esdk/keyring/awskms esdk/materials esdk/secretenv esdk/suite internal/awsencryptioncli internal/envelope internal/iam internal/server internal/seal internal/backup internal/audit internal/kms internal/clock",
+	"internal/bench":  "esdk esdk/keyring esdk/materials esdk/suite internal/server internal/sigv4 internal/kms internal/kmsapi internal/iam internal/record internal/seal internal/store internal/store/boltstore internal/hsm internal/hsm/softhsm internal/audit internal/call internal/clock internal/arn internal/aead",
+	"internal/server": "internal/arn internal/audit internal/awsapi internal/awsjson internal/backup internal/call internal/clock internal/hsm/secmem internal/hsm/softhsm internal/httpd internal/iam internal/kms internal/kmsapi internal/policy internal/record internal/seal internal/store internal/store/boltstore",
 
+	"internal/httpd":   "",
 	"internal/awsjson": "internal/arn internal/awsapi internal/call internal/clock internal/iam internal/record internal/sigv4 internal/store",
 
 	"internal/kms": "internal/arn internal/authz internal/awsapi internal/call internal/ciphertext internal/hsm internal/kmsapi internal/policy internal/record internal/seal internal/store",
@@ -57,15 +58,17 @@ var layers = map[string]string{
 	"internal/sigv4":      "",
 	"internal/clock":      "",
 
-	"esdk":                   "esdk/internal/message esdk/materials esdk/suite",
-	"esdk/internal/message":  "esdk/materials esdk/suite",
-	"esdk/internal/ecdhwrap": "esdk/materials esdk/suite",
-	"esdk/keyring":           "esdk/internal/ecdhwrap esdk/materials esdk/suite",
-	"internal/envelope":      "esdk esdk/materials esdk/suite",
+	"esdk":                      "esdk/internal/message esdk/materials esdk/suite",
+	"esdk/internal/message":     "esdk/materials esdk/suite",
+	"esdk/internal/ecdhwrap":    "esdk/materials esdk/suite",
+	"esdk/keyring":              "esdk/internal/ecdhwrap esdk/materials esdk/suite",
+	"internal/awsencryptioncli": "",
+	"internal/envelope":         "esdk esdk/materials esdk/suite",
 
 	"esdk/keyring/awskms":      "esdk/internal/ecdhwrap esdk/keyring esdk/materials esdk/suite",
 	"esdk/materials":           "esdk/suite",
 	"esdk/keyring/keyringtest": "esdk/materials esdk/suite",
+	"esdk/secretenv":           "esdk esdk/materials",
 	"esdk/suite":               "",
 
 	"test/clients/gosdk": "",

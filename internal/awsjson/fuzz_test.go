@@ -41,7 +41,7 @@ func FuzzHandler(f *testing.F) {
 		}
 		r.RemoteAddr = "192.0.2.1:1"
 		rec := httptest.NewRecorder()
-		w.server.Config.Handler.ServeHTTP(rec, r)
+		w.handler.ServeHTTP(rec, r)
 		answer := response{rec.Result(), rec.Body.String()}
 		switch status := answer.StatusCode; {
 		case status == 200:

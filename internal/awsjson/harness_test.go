@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 	"github.com/keywright/keywright/internal/call"
 	"github.com/keywright/keywright/internal/clock"
 	"github.com/keywright/keywright/internal/hsm/softhsm"
+	"github.com/keywright/keywright/internal/httpd"
 	"github.com/keywright/keywright/internal/iam"
 	"github.com/keywright/keywright/internal/record"
 	"github.com/keywright/keywright/internal/seal"
@@ -46,10 +46,10 @@ const (
 	opPanic
 )
 
-// world is a Handler on a real listener, over a store in memory.
+// world is a Handler on a real listener, as the server has it, over a store in memory.
 type world struct {
 	t        testing.TB
-	server   *httptest.Server
+	handler  http.Handler
 	addr     string
 	signer   sigv4.Signer
 	creds    iam.Credentials
@@ -104,17 +104,21 @@ func newWorld(t testing.TB, opts ...options) *world {
 	if len(opts) > 0 {
 		auth.DevAccount = opts[0].devAccount
 	}
-	handler := awsjson.New(awsjson.Config{
+	w.handler = awsjson.New(awsjson.Config{
 		Services:     []awsjson.Service{{Name: "kms", TargetPrefix: "TrentService", Operation: operation, Call: w.call}},
 		Authenticate: auth, Clock: clk, Log: log, Observe: w.observe,
 	})
-	w.server = httptest.NewUnstartedServer(handler)
-	w.server.Config.ReadTimeout = 300 * time.Millisecond
-	w.server.Config.MaxHeaderBytes = 32 << 10
-	w.server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
-	w.server.Start()
-	t.Cleanup(w.server.Close)
-	w.addr = w.server.Listener.Addr().String()
+	server := httpd.New(&http.Server{
+		Handler: w.handler, ReadTimeout: 300 * time.Millisecond, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	w.addr = l.Addr().String()
 	return w
 }
 

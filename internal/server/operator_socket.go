@@ -76,16 +76,16 @@ func (s *Server) listenSocket() error {
 	if err != nil {
 		return fmt.Errorf("opening the operator's socket: %w", err)
 	}
-	s.socket = newHTTPServer(s.operatorSocketHandler(), s.log)
-	s.socket.ReadTimeout, s.socket.WriteTimeout = 0, 0 // backups and rotations take their time
+	socket := newHTTPServer(s.operatorSocketHandler(), s.log)
+	socket.ReadTimeout, socket.WriteTimeout = 0, 0 // backups and rotations take their time
 	var ctx context.Context
 	ctx, s.commands.stop = context.WithCancel(context.Background())
-	s.socket.BaseContext = func(net.Listener) context.Context { return ctx }
-	s.socket.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+	socket.BaseContext = func(net.Listener) context.Context { return ctx }
+	socket.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return withPeer(ctx, peerOf(conn))
 	}
 	s.socketPath = path
-	s.serve("operator socket", func() error { return s.socket.Serve(l) })
+	s.serve("operator socket", socket, l)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keywright/keywright/internal/awsjson"
 	"github.com/keywright/keywright/internal/call"
+	"github.com/keywright/keywright/internal/httpd"
 	"github.com/keywright/keywright/internal/kms"
 	"github.com/keywright/keywright/internal/kmsapi"
 )
@@ -26,10 +27,8 @@ import (
 type Server struct {
 	core       *core
 	log        *slog.Logger
-	api        *http.Server
-	operator   *http.Server
-	socket     *http.Server
-	listener   net.Listener
+	open       []listening  // in the order in which they are closed
+	listener   net.Listener // the API's
 	commands   commands
 	socketPath string // "" where there is no operator's socket
 	scheme     string
@@ -97,19 +96,16 @@ func (s *Server) listenAPI(ctx context.Context, failures *awsjson.Failures) erro
 		return err
 	}
 	handler := refuseBrowsers(append(cfg.Hostnames, host), withHealth(s.core.apiHandler(failures)))
-	s.api = newHTTPServer(handler, s.log)
+	api := newHTTPServer(handler, s.log)
+	s.scheme = "http"
+	if tlsConfig != nil {
+		api.TLSConfig, s.scheme = tlsConfig, "https"
+	}
 	s.listener, err = net.Listen("tcp", cfg.Listen)
 	if err != nil {
 		return &ListenError{Flag: "--listen", Address: cfg.Listen, Err: err}
 	}
-	s.scheme = "http"
-	serve := func() error { return s.api.Serve(s.listener) }
-	if tlsConfig != nil {
-		s.scheme = "https"
-		s.api.TLSConfig = tlsConfig
-		serve = func() error { return s.api.ServeTLS(s.listener, "", "") }
-	}
-	s.serve("API", serve)
+	s.serve("API", httpd.New(api), s.listener)
 	return nil
 }
 
@@ -164,8 +160,7 @@ func (s *Server) listenOperator(failures *awsjson.Failures) error {
 	if err != nil {
 		return &ListenError{Flag: "--operator-listen", Address: addr, Err: err}
 	}
-	s.operator = newHTTPServer(refuseBrowsers(nil, operatorHandler(s.core, failures)), s.log)
-	s.serve("operator", func() error { return s.operator.Serve(l) })
+	s.serve("operator", newHTTPServer(refuseBrowsers(nil, operatorHandler(s.core, failures)), s.log), l)
 	return nil
 }
 
@@ -181,9 +176,17 @@ func (e *ListenError) Error() string {
 }
 func (e *ListenError) Unwrap() error { return e.Err }
 
-func (s *Server) serve(what string, serve func() error) {
+// listening is what serves a listener: an http.Server or one like it.
+type listening interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
+func (s *Server) serve(what string, h listening, l net.Listener) {
+	s.open = append(s.open, h)
 	go func() {
-		if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			s.served <- fmt.Errorf("%s listener: %w", what, err)
 		}
 	}()
@@ -256,10 +259,7 @@ func (s *Server) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.core.cfg.ShutdownTimeout)
 	defer cancel()
 	var errs []error
-	for _, h := range []*http.Server{s.api, s.socket, s.operator} {
-		if h == nil {
-			continue
-		}
+	for _, h := range s.open {
 		if err := h.Shutdown(ctx); err != nil {
 			errs = append(errs, h.Close())
 		}
