@@ -19,6 +19,8 @@ import (
 	"fmt"
 	"iter"
 
+	jsonv2 "github.com/go-json-experiment/json"
+
 	"github.com/keywright/keywright/internal/store"
 )
 
@@ -124,6 +126,9 @@ func (v *View) Paths(from, to []byte) iter.Seq2[[]byte, error] {
 	}
 }
 
+// strict: a field of a newer program must not be dropped silently.
+var strict = jsonv2.RejectUnknownMembers(true)
+
 func decode[T any](db *DB, e store.Entry) (Found[T], error) {
 	if got, ok := db.cache.get(e.Key, e.Revision); ok {
 		if r, ok := got.(*T); ok {
@@ -136,9 +141,7 @@ func decode[T any](db *DB, e store.Entry) (Found[T], error) {
 	}
 	defer clear(plain)
 	r := new(T)
-	dec := json.NewDecoder(bytes.NewReader(plain))
-	dec.DisallowUnknownFields() // a field of a newer program must not be dropped silently
-	if err := dec.Decode(r); err != nil {
+	if err := jsonv2.Unmarshal(plain, r, strict); err != nil {
 		return Found[T]{}, fmt.Errorf("decoding record %q: %w", e.Key, err)
 	}
 	if p, ok := any(r).(interface{ Prepare() error }); ok {
