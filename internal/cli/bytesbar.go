@@ -25,7 +25,7 @@ func newBytesBar(s *streams, mode envelope.Mode, total int64) *bytesBar {
 	if total == 0 {
 		total = -1
 	}
-	doing := [...]string{envelope.Encrypt: "encrypting", envelope.Decrypt: "decrypting", envelope.Verify: "verifying"}[mode]
+	doing := [...]string{envelope.Encrypt: "encrypting", envelope.Decrypt: "decrypting", envelope.Verify: "verifying", envelope.Rekey: "rekeying"}[mode]
 	return &bytesBar{progressbar.NewOptions64(total,
 		progressbar.OptionSetWriter(f),
 		progressbar.OptionSetDescription(doing),

@@ -46,6 +46,7 @@ type commands struct {
 	Store      storeCmd      `cmd:"" help:"Check the store."`
 	Encrypt    encryptCmd    `cmd:"" help:"Encrypt files in the AWS Encryption SDK's format."`
 	Decrypt    decryptCmd    `cmd:"" help:"Decrypt files in the AWS Encryption SDK's format."`
+	Rekey      rekeyCmd      `cmd:"" help:"Give encrypted files new encrypted data keys."`
 	Inspect    inspectCmd    `cmd:"" help:"Print the header of an encrypted file, without a key."`
 	Verify     verifyCmd     `cmd:"" help:"Verify encrypted files: decrypt them to nowhere."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`

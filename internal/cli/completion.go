@@ -146,8 +146,8 @@ func completeFish(w io.Writer, nodes []completionNode) error {
 
 // firstSentence keeps descriptions to one line of a menu.
 func firstSentence(help string) string {
-	if i := strings.Index(help, ". "); i >= 0 {
-		return help[:i]
+	if before, _, ok := strings.Cut(help, ". "); ok {
+		return before
 	}
 	return strings.TrimSuffix(help, ".")
 }

@@ -3,17 +3,17 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 
 	"github.com/keywright/keywright/esdk"
 	"github.com/keywright/keywright/internal/envelope"
 )
 
-// unwrapFlags are those of decrypt and verify.
+// unwrapFlags are those of decrypt, verify and rekey.
 type unwrapFlags struct {
 	wrapFlags
-	RSAPrivateKey []string `name:"rsa-private-key" sep:"none" help:"PEM file of an RSA private key, and what messages call it. Repeatable." placeholder:"FILE,namespace=NS,name=NAME[,padding=P]"`
+	RSAPrivateKey  []string `name:"rsa-private-key" sep:"none" help:"PEM file of an RSA private key, and what messages call it. Repeatable." placeholder:"FILE,namespace=NS,name=NAME[,padding=P]"`
+	ECDHPrivateKey []string `name:"ecdh-private-key" sep:"none" help:"PEM file of an elliptic curve private key; with peer, only for what the two wrote to each other. Repeatable." placeholder:"FILE[,peer=FILE]"`
 	messageFlags
 	MaxLength uint32 `help:"Refuse messages with longer frames, or longer bodies without frames, in bytes. Default 16 MiB." placeholder:"N"`
 	Unsigned  bool   `name:"decrypt-unsigned" help:"Refuse signed messages, right after their header."`
@@ -71,13 +71,13 @@ func (c *unwrapFlags) unwrapWork(ctx context.Context, s *streams, mode envelope.
 	}
 	rings, err := c.keyrings(ctx, false)
 	if err != nil {
+		return nil, refused(s, err)
+	}
+	raw, err := rawKeys{rsaPrivate: c.RSAPrivateKey, ecdhPrivate: c.ECDHPrivateKey}.keyrings()
+	if err != nil {
 		return nil, err
 	}
-	private, err := rawRSA(c.RSAPrivateKey, true)
-	if err != nil {
-		return nil, fmt.Errorf("--rsa-private-key: %w", err)
-	}
-	w, err := c.work(s, mode, append(rings, private...), esdk.Config{MaxFrameLength: c.MaxLength}, jobs)
+	w, err := c.work(s, mode, append(rings, raw...), esdk.Config{MaxFrameLength: c.MaxLength}, jobs)
 	if err != nil {
 		return nil, err
 	}

@@ -8,13 +8,16 @@ import (
 
 	"github.com/keywright/keywright/esdk"
 	"github.com/keywright/keywright/esdk/materials"
+	"github.com/keywright/keywright/esdk/suite"
 	"github.com/keywright/keywright/internal/envelope"
 )
 
 type encryptCmd struct {
 	outputFlags
 	wrapFlags
-	RSAPublicKey []string `name:"rsa-public-key" sep:"none" help:"PEM file of an RSA public key, and what messages call it. Repeatable." placeholder:"FILE,namespace=NS,name=NAME[,padding=P]"`
+	RSAPublicKey   []string `name:"rsa-public-key" sep:"none" help:"PEM file of an RSA public key, and what messages call it. Repeatable." placeholder:"FILE,namespace=NS,name=NAME[,padding=P]"`
+	ECDHPublicKey  []string `name:"ecdh-public-key" sep:"none" help:"File of the elliptic curve public key of who is to read. Repeatable." placeholder:"FILE"`
+	ECDHPrivateKey []string `name:"ecdh-private-key" sep:"none" help:"PEM file of an elliptic curve private key, and file of the public key of who is to read. Repeatable." placeholder:"FILE,peer=FILE"`
 	messageFlags
 	Algorithm   string `help:"Algorithm suite. Default the commitment policy's." placeholder:"NAME"`
 	FrameLength uint32 `default:"4096" help:"Bytes of plaintext in a frame." placeholder:"N"`
@@ -54,15 +57,18 @@ func (c *encryptCmd) Run(ctx context.Context, s *streams) error {
 			return err
 		}
 	}
+	if err := c.checkSuite(cfg.Suite); err != nil {
+		return err
+	}
 	rings, err := c.keyrings(ctx, true)
+	if err != nil {
+		return refused(s, err)
+	}
+	raw, err := rawKeys{rsaPublic: c.RSAPublicKey, ecdhPublic: c.ECDHPublicKey, ecdhPrivate: c.ECDHPrivateKey, encrypt: true}.keyrings()
 	if err != nil {
 		return err
 	}
-	public, err := rawRSA(c.RSAPublicKey, false)
-	if err != nil {
-		return fmt.Errorf("--rsa-public-key: %w", err)
-	}
-	w, err := c.work(s, envelope.Encrypt, append(rings, public...), cfg, jobs)
+	w, err := c.work(s, envelope.Encrypt, append(rings, raw...), cfg, jobs)
 	if err != nil {
 		return err
 	}
@@ -76,4 +82,26 @@ func (c *encryptCmd) Run(ctx context.Context, s *streams) error {
 		return err
 	}
 	return c.run(ctx, s, w, &envelope.Selection{Inputs: c.Input, Output: c.Output, Recursive: c.Recursive, Suffix: c.Suffix}, jobs)
+}
+
+// checkSuite refuses a suite that one of the keys cannot be used with. Another
+// is not taken instead: a message would have no signature, and nobody asked for
+// that.
+func (c *encryptCmd) checkSuite(id suite.ID) error {
+	if !needsUnsigned(c.WrappingKeys) {
+		return nil
+	}
+	policy := policies[c.Policy]
+	if id == 0 {
+		id = policy.DefaultSuite()
+	}
+	if s, ok := suite.Lookup(id); !ok || s.Signature == suite.Unsigned {
+		return nil
+	}
+	unsigned := suite.AES256GCMCommit
+	if policy == materials.ForbidEncryptAllowDecrypt {
+		unsigned = suite.AES256GCMHKDF
+	}
+	s, _ := suite.Lookup(unsigned)
+	return &usageError{errors.New("RSA keys of the service take no algorithm suite that signs: everybody has the public key"), "give --algorithm " + s.Name}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,19 +68,7 @@ func (f *messageFlags) work(s *streams, mode envelope.Mode, rings []materials.Ke
 	if len(rings) == 0 {
 		return nil, &usageError{errors.New("no key is given"), "give --wrapping-keys, or a raw key"}
 	}
-	ring := rings[0]
-	if mode == envelope.Encrypt || len(rings) > 1 {
-		generator, children := materials.Keyring(nil), rings
-		if mode == envelope.Encrypt {
-			generator, children = rings[0], rings[1:]
-		}
-		multi, err := keyring.NewMulti(generator, children...)
-		if err != nil {
-			return nil, err
-		}
-		ring = multi
-	}
-	manager, err := f.manager(ring)
+	manager, err := f.manager(rings, mode == envelope.Encrypt)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +78,16 @@ func (f *messageFlags) work(s *streams, mode envelope.Mode, rings []materials.Ke
 	return &envelope.Work{Mode: mode, Client: esdk.New(cfg), Manager: manager, Decode: f.Decode, Stdin: s.in, Stdout: s.out}, nil
 }
 
-func (f *messageFlags) manager(ring materials.Keyring) (materials.Manager, error) {
+// manager returns what makes data keys, with the first keyring, or opens them.
+func (f *messageFlags) manager(rings []materials.Keyring, encrypt bool) (materials.Manager, error) {
+	generator, children := materials.Keyring(nil), rings
+	if encrypt {
+		generator, children = rings[0], rings[1:]
+	}
+	ring, err := keyring.NewMulti(generator, children...)
+	if err != nil {
+		return nil, err
+	}
 	if f.Caching == "" {
 		return esdk.Using(ring), nil
 	}
@@ -183,15 +181,13 @@ func (f *outputFlags) apply(s *streams, w *envelope.Work, run *runFlags) error {
 		if run.JSON || run.Metadata == envelope.Stdio {
 			return &usageError{errors.New("stdout is the output, and cannot take --json or --metadata-output - too"), "name a file with --output or --metadata-output"}
 		}
-		if w.Mode == envelope.Encrypt && !f.Encode && term.IsTerminal(int(s.outFile.Fd())) {
+		if (w.Mode == envelope.Encrypt || w.Mode == envelope.Rekey) && !f.Encode && term.IsTerminal(int(s.outFile.Fd())) {
 			return &usageError{errors.New("a message is not for a terminal"), "give --encode, name a file, or send it through a pipe"}
 		}
 	}
 	if f.Interactive {
-		for _, path := range f.Input {
-			if path == envelope.Stdio {
-				return &usageError{errors.New("stdin is the input, and cannot answer --interactive"), ""}
-			}
+		if slices.Contains(f.Input, envelope.Stdio) {
+			return &usageError{errors.New("stdin is the input, and cannot answer --interactive"), ""}
 		}
 		w.Confirm = confirmer(s)
 	}

@@ -18,6 +18,11 @@ func RawKey(text string) (namespace, name string, err error) {
 	return key.namespace, key.name, nil
 }
 
+// SplitRawKey takes the value of a flag for a raw key apart.
+func SplitRawKey(text string, known ...string) (file string, params map[string]string, err error) {
+	return splitRawKey(text, known...)
+}
+
 // Caching parses a --caching.
 func Caching(text string) (maxAge float64, messages int64, err error) {
 	cfg, err := parseCaching(text)

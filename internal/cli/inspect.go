@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -17,24 +18,28 @@ import (
 
 	"github.com/keywright/keywright/esdk"
 	"github.com/keywright/keywright/esdk/suite"
+	"github.com/keywright/keywright/internal/envelope"
 )
 
 type inspectCmd struct {
-	File    string `arg:"" help:"File of a message, or - for stdin."`
-	Decode  bool   `help:"The input is base64."`
-	MaxKeys uint16 `name:"max-encrypted-data-keys" help:"Refuse messages with more encrypted data keys." placeholder:"N"`
-	JSON    bool   `help:"Print JSON."`
+	File      []string `arg:"" optional:"" help:"Files, directories, patterns, or - for stdin."`
+	Input     []string `short:"i" sep:"none" help:"As FILE. Repeatable." placeholder:"PATH"`
+	Recursive bool     `short:"r" help:"Take all files of directories."`
+	Decode    bool     `help:"The input is base64."`
+	MaxKeys   uint16   `name:"max-encrypted-data-keys" help:"Refuse messages with more encrypted data keys." placeholder:"N"`
+	JSON      bool     `help:"Print a JSON object for each file."`
 }
 
 // Help implements kong.HelpProvider.
 func (c *inspectCmd) Help() string {
 	return `The header is read without a key, and nothing of it is verified: anybody may have written it. For what is true of a message, see keywright verify.
 
-Exit codes: 0 printed, 1 failed, 2 usage, 3 not a message, 6 refused by a limit.
+Exit codes: 0 printed, 1 failed, 2 usage, 3 not a message, 6 refused by a limit, 7 some of several files failed.
 
 Examples:
 
     keywright inspect report.pdf.encrypted
+    keywright inspect -r -i vault --json
     keywright inspect - --json < report.pdf.encrypted`
 }
 
@@ -60,13 +65,57 @@ type dataKeyReport struct {
 	Length     int    `json:"length"`
 }
 
-// Run prints a message's header.
-func (c *inspectCmd) Run(s *streams) (err error) {
-	var src io.Reader = s.in
-	if c.File != "-" {
-		f, err := os.Open(c.File)
+// Run prints the headers of messages.
+func (c *inspectCmd) Run(s *streams) error {
+	inputs, err := inputsOf(c.File, c.Input)
+	if err != nil {
+		return err
+	}
+	plan, err := (&envelope.Selection{Inputs: inputs, Recursive: c.Recursive, Verify: true}).Plan()
+	if e, ok := errors.AsType[*envelope.ArgumentError](err); ok {
+		return &usageError{e, e.Hint}
+	}
+	if err != nil {
+		return err
+	}
+	client := esdk.New(esdk.Config{MaxEncryptedDataKeys: c.MaxKeys})
+	code := exitOK
+	for i, f := range plan.Files {
+		h, err := c.inspect(client, s, f.Input, len(plan.Files) > 1)
 		if err != nil {
+			report(s.err, fileFailure{errors.New(printable(f.Input) + ": " + errorText(err)), hintFor(err)})
+			if code = codeOf(err); len(plan.Files) > 1 {
+				code = exitSome
+			}
+			continue
+		}
+		if err := c.print(s.out, newHeaderReport(f.Input, h), i > 0, len(plan.Files) > 1); err != nil {
 			return err
+		}
+	}
+	for _, path := range plan.Passed {
+		fmt.Fprintf(s.err, "keywright: %s: passed over\n", printable(path))
+	}
+	if code != exitOK {
+		return exitCode(code)
+	}
+	return nil
+}
+
+// inspect reads the header of one file. A pipe is waited for if it was named
+// alone, and not if it was found.
+func (c *inspectCmd) inspect(client *esdk.Client, s *streams, path string, several bool) (*esdk.Header, error) {
+	var src io.Reader = s.in
+	if path != envelope.Stdio {
+		if info, err := os.Stat(path); err == nil && several && !info.Mode().IsRegular() {
+			return nil, errors.New("it is not a regular file")
+		}
+		f, err := os.Open(path)
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			return nil, e.Err
+		}
+		if err != nil {
+			return nil, err
 		}
 		defer f.Close()
 		src = f
@@ -74,21 +123,25 @@ func (c *inspectCmd) Run(s *streams) (err error) {
 	if c.Decode {
 		src = base64.NewDecoder(base64.StdEncoding, src)
 	}
-	h, err := esdk.New(esdk.Config{MaxEncryptedDataKeys: c.MaxKeys}).Inspect(src)
-	if err != nil {
-		report(s.err, fileFailure{errors.New(printable(c.File) + ": " + errorText(err)), hintFor(err)})
-		return exitCode(codeOf(err))
-	}
-	r := c.report(h)
-	if c.JSON {
-		return printJSON(s.out, r)
-	}
-	return r.print(s.out)
+	return client.Inspect(src)
 }
 
-func (c *inspectCmd) report(h *esdk.Header) *headerReport {
+func (c *inspectCmd) print(w io.Writer, r *headerReport, apart, named bool) error {
+	if c.JSON {
+		return printJSON(w, r)
+	}
+	if apart {
+		fmt.Fprintln(w)
+	}
+	if named {
+		fmt.Fprintf(w, "%s:\n", printable(r.File))
+	}
+	return r.print(w)
+}
+
+func newHeaderReport(path string, h *esdk.Header) *headerReport {
 	r := &headerReport{
-		File:              c.File,
+		File:              path,
 		Version:           h.Version,
 		Suite:             h.Suite.Name,
 		SuiteID:           fmt.Sprintf("0x%04x", uint16(h.Suite.ID)),

@@ -15,8 +15,8 @@ import (
 	"github.com/keywright/keywright/internal/envelope"
 )
 
-// The exit codes that encrypt, decrypt, inspect and verify have beside those of
-// every command.
+// The exit codes that encrypt, decrypt, rekey, inspect and verify have beside
+// those of every command.
 const (
 	exitDamaged = 3 // not a message, or one that was changed or cut short
 	exitContext = 4 // the encryption context is not the expected one
@@ -51,6 +51,7 @@ type fileReport struct {
 	BytesIn  int64  `json:"bytesIn"`
 	BytesOut int64  `json:"bytesOut"`
 	Suite    string `json:"suite,omitempty"`
+	Method   string `json:"method,omitempty"` // how it was rekeyed
 }
 
 func (t *tally) add(r envelope.Result) {
@@ -82,7 +83,7 @@ func (t *tally) keep(err error) {
 
 func (t *tally) tell(r envelope.Result, code int) {
 	if t.flags.JSON {
-		report := fileReport{Input: r.Input, Output: r.Output, Status: r.Status.String(), Reason: r.Reason, Code: code}
+		report := fileReport{Input: r.Input, Output: r.Output, Status: r.Status.String(), Reason: r.Reason, Code: code, Method: string(r.Method)}
 		if r.Status == envelope.Done {
 			report.BytesIn, report.BytesOut = r.Read, r.Written
 		}
@@ -115,7 +116,11 @@ func (t *tally) tell(r envelope.Result, code int) {
 		fmt.Fprintf(t.s.err, "keywright: %s: skipped: %s\n", name, r.Reason)
 	case r.Status == envelope.Done && t.flags.Verbose > 0:
 		t.bar.clear()
-		fmt.Fprintf(t.s.err, "keywright: %s: done\n", name)
+		how := ""
+		if r.Method != "" {
+			how = ": " + string(r.Method)
+		}
+		fmt.Fprintf(t.s.err, "keywright: %s: done%s\n", name, how)
 	}
 }
 
@@ -147,7 +152,7 @@ func codeOf(err error) int {
 		of   []error
 	}{
 		{exitContext, []error{materials.ErrContextMismatch, materials.ErrMissingContext}},
-		{exitRefused, []error{materials.ErrCommitmentPolicy, esdk.ErrTooManyKeys, esdk.ErrTooLarge, esdk.ErrSigned, esdk.ErrTooLong, materials.ErrReservedKey, materials.ErrContextTooLarge}},
+		{exitRefused, []error{materials.ErrCommitmentPolicy, esdk.ErrTooManyKeys, esdk.ErrTooLarge, esdk.ErrSigned, esdk.ErrTooLong, esdk.ErrRewrap, materials.ErrReservedKey, materials.ErrContextTooLarge}},
 		{exitDamaged, []error{
 			esdk.ErrBase64, esdk.ErrVersion, esdk.ErrMalformed, esdk.ErrTruncated, esdk.ErrTrailingData,
 			esdk.ErrFrameSequence, esdk.ErrFrameLength, esdk.ErrAuthentication, esdk.ErrCommitment, esdk.ErrSignature,
@@ -185,7 +190,9 @@ func hintFor(err error) string {
 	case errors.Is(err, esdk.ErrTooLarge):
 		return "a larger --max-length may allow it; with --verify-first, --buffer does"
 	case errors.Is(err, envelope.ErrChanged):
-		return "encrypt it when nobody writes to it"
+		return "do it when nobody writes to it"
+	case errors.Is(err, esdk.ErrRewrap):
+		return "without --header-only it is encrypted anew"
 	}
 	return ""
 }

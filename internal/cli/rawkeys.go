@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"crypto/ecdh"
 	"errors"
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 
 	"github.com/keywright/keywright/esdk/keyring"
 	"github.com/keywright/keywright/esdk/materials"
@@ -18,13 +20,17 @@ type rawKey struct {
 
 var rawKeyParam = regexp.MustCompile(`,[a-z]+=`)
 
-// parseRawKey reads the flag and the file that it names.
-func parseRawKey(flag string, padded bool) (*rawKey, error) {
-	key := new(rawKey)
-	targets := map[string]*string{"namespace": &key.namespace, "name": &key.name, "padding": &key.padding}
+// splitRawKey takes FILE,NAME=VALUE,... apart. Commas elsewhere belong to the
+// file or the value.
+func splitRawKey(flag string, known ...string) (file string, params map[string]string, err error) {
+	params = map[string]string{}
 	at := rawKeyParam.FindAllStringIndex(flag, -1)
-	if len(at) == 0 || at[0][0] == 0 {
-		return nil, rawKeyUsage(errors.New("it is not FILE,namespace=NS,name=NAME"))
+	file = flag
+	if len(at) > 0 {
+		file = flag[:at[0][0]]
+	}
+	if file == "" {
+		return "", nil, errors.New("no file is named")
 	}
 	for i, span := range at {
 		end := len(flag)
@@ -32,20 +38,32 @@ func parseRawKey(flag string, padded bool) (*rawKey, error) {
 			end = at[i+1][0]
 		}
 		param := flag[span[0]+1 : span[1]-1]
-		target := targets[param]
-		if target == nil || param == "padding" && !padded {
-			return nil, rawKeyUsage(fmt.Errorf("unknown parameter %q", param))
+		if !slices.Contains(known, param) {
+			return "", nil, fmt.Errorf("unknown parameter %q", param)
 		}
-		if *target != "" {
-			return nil, rawKeyUsage(fmt.Errorf("%s is there twice", param))
+		if _, twice := params[param]; twice {
+			return "", nil, fmt.Errorf("%s is there twice", param)
 		}
-		*target = flag[span[1]:end]
+		params[param] = flag[span[1]:end]
 	}
+	return file, params, nil
+}
+
+// parseRawKey reads the flag and the file that it names.
+func parseRawKey(flag string, padded bool) (*rawKey, error) {
+	known := []string{"namespace", "name"}
+	if padded {
+		known = append(known, "padding")
+	}
+	file, params, err := splitRawKey(flag, known...)
+	if err != nil {
+		return nil, rawKeyUsage(err)
+	}
+	key := &rawKey{namespace: params["namespace"], name: params["name"], padding: params["padding"]}
 	if key.namespace == "" || key.name == "" {
-		return nil, rawKeyUsage(errors.New("namespace and name are needed"))
+		return nil, rawKeyUsage(errors.New("it is not FILE,namespace=NS,name=NAME"))
 	}
-	var err error
-	key.text, err = os.ReadFile(flag[:at[0][0]])
+	key.text, err = os.ReadFile(file)
 	return key, err
 }
 
@@ -59,7 +77,11 @@ func rawAES(flag string) (materials.Keyring, error) {
 		return nil, err
 	}
 	defer clear(key.text)
-	return keyring.NewRawAES(key.namespace, key.name, key.text)
+	ring, err := keyring.NewRawAES(key.namespace, key.name, key.text)
+	if err != nil {
+		return nil, err
+	}
+	return &namedKeyring{Keyring: ring, provider: key.namespace, info: []byte(key.name), more: aesInfoMore}, nil
 }
 
 var paddings = map[string]keyring.Padding{
@@ -97,7 +119,119 @@ func rawRSA(flags []string, private bool) ([]materials.Keyring, error) {
 		if err != nil {
 			return nil, err
 		}
-		rings = append(rings, ring)
+		rings = append(rings, &namedKeyring{Keyring: ring, provider: key.namespace, info: []byte(key.name)})
+	}
+	return rings, nil
+}
+
+const providerRawECDH = "raw-ecdh"
+
+// ephemeralECDH makes keyrings that encrypt to the holders of public keys.
+func ephemeralECDH(files []string) ([]materials.Keyring, error) {
+	var rings []materials.Keyring
+	for _, file := range files {
+		recipient, err := readECDHPublicKey(file)
+		if err != nil {
+			return nil, err
+		}
+		ring, err := keyring.NewEphemeralECDH(recipient)
+		if err != nil {
+			return nil, err
+		}
+		info := ecdhInfo(recipient, nil)
+		rings = append(rings, &namedKeyring{Keyring: ring, provider: providerRawECDH, info: info, more: len(info) - 1})
+	}
+	return rings, nil
+}
+
+// staticECDH makes keyrings of private keys with the public keys of their peers.
+// To decrypt, a peer may be left out: then it is whoever wrote the message.
+func staticECDH(flags []string, encrypt bool) ([]materials.Keyring, error) {
+	const hint = "for example: own.pem,peer=theirs.pem"
+	var rings []materials.Keyring
+	for _, flag := range flags {
+		file, params, err := splitRawKey(flag, "peer")
+		if err == nil && encrypt && params["peer"] == "" {
+			err = errors.New("to encrypt, peer=FILE is needed: the public key of who is to read")
+		}
+		if err != nil {
+			return nil, &usageError{err, hint}
+		}
+		private, err := readECDHPrivateKey(file)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := params["peer"]; !ok {
+			ring, err := keyring.NewDiscoveryECDH(private)
+			if err != nil {
+				return nil, err
+			}
+			rings = append(rings, ring)
+			continue
+		}
+		peer, err := readECDHPublicKey(params["peer"])
+		if err != nil {
+			return nil, err
+		}
+		ring, err := keyring.NewRawECDH(private, peer)
+		if err != nil {
+			return nil, err
+		}
+		rings = append(rings, &namedKeyring{Keyring: ring, provider: providerRawECDH, info: ecdhInfo(peer, private.PublicKey())})
+	}
+	return rings, nil
+}
+
+func readECDHPrivateKey(path string) (*ecdh.PrivateKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(text)
+	key, err := keyring.ParseECDHPrivateKeyPEM(text)
+	return key, of(path, err)
+}
+
+func readECDHPublicKey(path string) (*ecdh.PublicKey, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyring.ParseECDHPublicKey(text)
+	return key, of(path, err)
+}
+
+// of says which file an error is about.
+func of(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// rawKeys are the values of the flags for raw keys but those of AES.
+type rawKeys struct {
+	prefix                                         string // of the flags' names, for errors
+	rsaPublic, rsaPrivate, ecdhPublic, ecdhPrivate []string
+	encrypt                                        bool
+}
+
+// keyrings returns a keyring for each key, in the order of the flags.
+func (k rawKeys) keyrings() (rings []materials.Keyring, err error) {
+	for _, kind := range []struct {
+		flag string
+		make func() ([]materials.Keyring, error)
+	}{
+		{"rsa-public-key", func() ([]materials.Keyring, error) { return rawRSA(k.rsaPublic, false) }},
+		{"rsa-private-key", func() ([]materials.Keyring, error) { return rawRSA(k.rsaPrivate, true) }},
+		{"ecdh-public-key", func() ([]materials.Keyring, error) { return ephemeralECDH(k.ecdhPublic) }},
+		{"ecdh-private-key", func() ([]materials.Keyring, error) { return staticECDH(k.ecdhPrivate, k.encrypt) }},
+	} {
+		made, err := kind.make()
+		if err != nil {
+			return nil, &keyError{k.prefix + kind.flag, err}
+		}
+		rings = append(rings, made...)
 	}
 	return rings, nil
 }

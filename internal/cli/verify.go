@@ -2,12 +2,15 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/keywright/keywright/internal/envelope"
 )
 
 type verifyCmd struct {
-	Input []string `arg:"" help:"Files, directories, patterns, or - for stdin."`
+	File  []string `arg:"" optional:"" help:"Files, directories, patterns, or - for stdin."`
+	Input []string `short:"i" sep:"none" help:"As FILE. Repeatable." placeholder:"PATH"`
 	unwrapFlags
 	runFlags
 }
@@ -26,6 +29,10 @@ Examples:
 
 // Run verifies.
 func (c *verifyCmd) Run(ctx context.Context, s *streams) error {
+	inputs, err := inputsOf(c.File, c.Input)
+	if err != nil {
+		return err
+	}
 	jobs, err := c.jobs()
 	if err != nil {
 		return err
@@ -34,5 +41,15 @@ func (c *verifyCmd) Run(ctx context.Context, s *streams) error {
 	if err != nil {
 		return err
 	}
-	return c.run(ctx, s, w, &envelope.Selection{Inputs: c.Input, Recursive: c.Recursive, Verify: true}, jobs)
+	return c.run(ctx, s, w, &envelope.Selection{Inputs: inputs, Recursive: c.Recursive, Verify: true}, jobs)
+}
+
+// inputsOf are the inputs of the commands that take them as arguments and as
+// flags.
+func inputsOf(args, flags []string) ([]string, error) {
+	inputs := append(slices.Clip(args), flags...)
+	if len(inputs) == 0 {
+		return nil, &usageError{errors.New("no input is given"), "name files, or - for stdin"}
+	}
+	return inputs, nil
 }

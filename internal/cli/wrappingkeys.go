@@ -26,17 +26,33 @@ type serviceFlags struct {
 
 // wrapFlags name the keys of a message.
 type wrapFlags struct {
-	WrappingKeys []string `short:"w" sep:"none" help:"Keys of the service: key=ID,... with region=, profile=; to decrypt also discovery=true with discovery-account=, discovery-partition=. Repeatable." placeholder:"NAME=VALUE,..."`
+	WrappingKeys []string `short:"w" sep:"none" help:"Keys of the service: key=ID,... with region=, profile=, grant-token=; to decrypt also discovery=true with discovery-account=, discovery-partition=. Key pairs have provider=aws-kms-rsa with padding=, or provider=aws-kms-ecdh with peer=FILE, and public-key=FILE. Repeatable." placeholder:"NAME=VALUE,..."`
 	AESKey       []string `name:"aes-key" sep:"none" help:"File of a raw AES key of 16, 24 or 32 bytes, and what messages call it. Repeatable." placeholder:"FILE,namespace=NS,name=NAME"`
 	serviceFlags
+	prefix string // of the flags' names, for errors
 }
+
+// The providers of --wrapping-keys, called what messages call them.
+const (
+	providerKMS  = "aws-kms"
+	providerRSA  = "aws-kms-rsa"
+	providerECDH = "aws-kms-ecdh"
+)
+
+// maxGrantTokens is how many the service takes in a request.
+const maxGrantTokens = 10
 
 // keyGroup is one --wrapping-keys.
 type keyGroup struct {
+	provider        string
 	keys            []string
+	grantTokens     []string
 	region, profile string
 	discovery       bool
 	filter          *awskms.Filter
+	publicKey, peer string // files
+	padding         string
+	encrypt         bool // what it is for
 }
 
 func parseKeyGroup(text string) (*keyGroup, error) {
@@ -53,7 +69,9 @@ func parseKeyGroup(text string) (*keyGroup, error) {
 			g.keys = append(g.keys, value)
 		case "discovery-account":
 			accounts = append(accounts, value)
-		case "provider", "region", "profile", "discovery", "discovery-partition":
+		case "grant-token":
+			g.grantTokens = append(g.grantTokens, value)
+		case "provider", "region", "profile", "discovery", "discovery-partition", "public-key", "peer", "padding":
 			if _, twice := single[name]; twice {
 				return nil, fmt.Errorf("%s is there twice", name)
 			}
@@ -62,12 +80,18 @@ func parseKeyGroup(text string) (*keyGroup, error) {
 			return nil, fmt.Errorf("unknown parameter %q", name)
 		}
 	}
-	switch single["provider"] {
-	case "", "aws-kms", "aws-encryption-sdk-cli::aws-kms":
+	switch g.provider = single["provider"]; g.provider {
+	case providerKMS, providerRSA, providerECDH:
+	case "", "aws-encryption-sdk-cli::aws-kms":
+		g.provider = providerKMS
 	default:
-		return nil, fmt.Errorf("unknown provider %q: there is aws-kms; raw keys have flags of their own", single["provider"])
+		return nil, fmt.Errorf("unknown provider %q: there are aws-kms, aws-kms-rsa and aws-kms-ecdh; raw keys have flags of their own", single["provider"])
+	}
+	if len(g.grantTokens) > maxGrantTokens {
+		return nil, fmt.Errorf("there are %d grant tokens, and the service takes %d", len(g.grantTokens), maxGrantTokens)
 	}
 	g.region, g.profile = single["region"], single["profile"]
+	g.publicKey, g.peer, g.padding = single["public-key"], single["peer"], single["padding"]
 	if v, ok := single["discovery"]; ok {
 		switch strings.ToLower(v) {
 		case "true", "t", "1", "yes", "y":
@@ -93,7 +117,7 @@ func parseKeyGroup(text string) (*keyGroup, error) {
 	case !g.discovery && len(g.keys) == 0:
 		return nil, errors.New("key=ID is missing")
 	}
-	return g, nil
+	return g, g.checkPair()
 }
 
 // keyrings returns a keyring for each key, in the order of the flags.
@@ -105,18 +129,19 @@ func (f *wrapFlags) keyrings(ctx context.Context, encrypt bool) ([]materials.Key
 			err = g.checkUse(encrypt)
 		}
 		if err != nil {
-			return nil, &usageError{fmt.Errorf("--wrapping-keys: %w", err), "for example: -w key=arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
+			return nil, &usageError{fmt.Errorf("--%swrapping-keys: %w", f.prefix, err), "for example: key=arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"}
 		}
+		g.encrypt = encrypt
 		made, err := f.serviceKeyrings(ctx, g)
 		if err != nil {
-			return nil, fmt.Errorf("--wrapping-keys: %w", err)
+			return nil, &keyError{f.prefix + "wrapping-keys", err}
 		}
 		rings = append(rings, made...)
 	}
 	for _, text := range f.AESKey {
 		ring, err := rawAES(text)
 		if err != nil {
-			return nil, fmt.Errorf("--aes-key: %w", err)
+			return nil, &keyError{f.prefix + "aes-key", err}
 		}
 		rings = append(rings, ring)
 	}
@@ -127,6 +152,9 @@ func (g *keyGroup) checkUse(encrypt bool) error {
 	if encrypt {
 		if g.discovery {
 			return errors.New("discovery is for decrypting: name the keys with key=ID")
+		}
+		if g.provider == providerECDH && g.peer == "" {
+			return errors.New("to encrypt with aws-kms-ecdh, peer=FILE is needed: the public key of who is to read")
 		}
 		return nil
 	}
@@ -151,10 +179,10 @@ func (f *wrapFlags) serviceKeyrings(ctx context.Context, g *keyGroup) ([]materia
 			if err != nil {
 				return nil, err
 			}
-			ring, err := awskms.NewMRKDiscovery(g.region, awskms.DiscoveryConfig{Client: client, Filter: g.filter})
+			ring, err := awskms.NewMRKDiscovery(g.region, awskms.DiscoveryConfig{Client: client, Filter: g.filter, GrantTokens: g.grantTokens})
 			return []materials.Keyring{ring}, err
 		}
-		return []materials.Keyring{&regionalDiscovery{clients, g.filter}}, nil
+		return []materials.Keyring{&regionalDiscovery{clients, g.filter, g.grantTokens}}, nil
 	}
 	var rings []materials.Keyring
 	for _, key := range g.keys {
@@ -162,13 +190,28 @@ func (f *wrapFlags) serviceKeyrings(ctx context.Context, g *keyGroup) ([]materia
 		if err != nil {
 			return nil, err
 		}
-		ring, err := awskms.NewMRK(awskms.Config{Client: client, KeyID: key})
+		ring, err := g.keyring(ctx, client, key)
 		if err != nil {
 			return nil, err
 		}
 		rings = append(rings, ring)
 	}
 	return rings, nil
+}
+
+// keyring returns that of one key.
+func (g *keyGroup) keyring(ctx context.Context, client *kms.Client, key string) (materials.Keyring, error) {
+	switch g.provider {
+	case providerRSA:
+		return g.rsaKeyring(ctx, client, key)
+	case providerECDH:
+		return g.ecdhKeyring(ctx, client, key)
+	}
+	ring, err := awskms.NewMRK(awskms.Config{Client: client, KeyID: key, GrantTokens: g.grantTokens})
+	if err != nil || !keyARN.MatchString(key) {
+		return ring, err
+	}
+	return &namedKeyring{Keyring: ring, provider: providerKMS, info: []byte(key)}, nil
 }
 
 // regionOf returns the Region in an ARN, or "".
@@ -219,8 +262,9 @@ func (c *clients) in(region string) (*kms.Client, error) {
 // regionalDiscovery decrypts with whatever key a message names, in that key's
 // own Region.
 type regionalDiscovery struct {
-	clients *clients
-	filter  *awskms.Filter
+	clients     *clients
+	filter      *awskms.Filter
+	grantTokens []string
 }
 
 // OnEncrypt returns keyring.ErrDecryptOnly.
@@ -237,7 +281,7 @@ var (
 func (d *regionalDiscovery) OnDecrypt(ctx context.Context, m *materials.DecryptionMaterials, keys []materials.EncryptedDataKey) error {
 	failed := new(materials.UnwrapError)
 	for _, key := range keys {
-		if key.ProviderID != "aws-kms" {
+		if key.ProviderID != providerKMS {
 			continue
 		}
 		// The Region becomes part of a host's name, and whoever wrote the message
@@ -251,7 +295,7 @@ func (d *regionalDiscovery) OnDecrypt(ctx context.Context, m *materials.Decrypti
 		if err != nil {
 			return err
 		}
-		ring, err := awskms.NewDiscovery(awskms.DiscoveryConfig{Client: client, Filter: d.filter})
+		ring, err := awskms.NewDiscovery(awskms.DiscoveryConfig{Client: client, Filter: d.filter, GrantTokens: d.grantTokens})
 		if err != nil {
 			return err
 		}

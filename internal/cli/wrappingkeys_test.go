@@ -24,6 +24,21 @@ func TestKeyGroup(t *testing.T) {
 		"discovery=1,discovery-account=1":                     nil,
 		"key=a,region=r,region=s":                             nil,
 		"":                                                    nil,
+
+		"key=a,grant-token=x=,grant-token=y":             {"a"},
+		"key=a,padding=oaep-sha1":                        nil,
+		"key=a,peer=f":                                   nil,
+		"provider=aws-kms-rsa,key=arn:aws:kms:r:1:key/x": {"arn:aws:kms:r:1:key/x"},
+		"provider=aws-kms-rsa,key=arn:aws:kms:r:1:key/x,padding=oaep-sha1,public-key=f":     {"arn:aws:kms:r:1:key/x"},
+		"provider=aws-kms-rsa,key=arn:aws:kms:r:1:key/x,padding=pkcs1":                      nil,
+		"provider=aws-kms-rsa,key=arn:aws:kms:r:1:key/x,peer=f":                             nil,
+		"provider=aws-kms-rsa,key=alias/a":                                                  nil,
+		"provider=aws-kms-rsa,key=arn:aws:kms:r:1:key/x,key=arn:aws:kms:r:1:key/y":          nil,
+		"provider=aws-kms-rsa,discovery=true":                                               nil,
+		"provider=aws-kms-ecdh,key=arn:aws:kms:r:1:key/x,peer=f,public-key=g,grant-token=x": {"arn:aws:kms:r:1:key/x"},
+		"provider=aws-kms-ecdh,key=arn:aws:kms:r:1:key/x,peer=f,peer=g":                     nil,
+		"provider=aws-kms-ecdh,key=arn:aws:kms:r:1:key/x,padding=oaep-sha256":               nil,
+		"provider=raw-ecdh,key=a":                                                           nil,
 	} {
 		keys, _, _, err := cli.KeyGroup(text)
 		if !slices.Equal(keys, want) || (err == nil) != (want != nil) {
@@ -39,6 +54,7 @@ func TestKeyGroup(t *testing.T) {
 func FuzzKeyGroup(f *testing.F) {
 	f.Add("key=alias/a,region=eu-west-1")
 	f.Add("discovery=true,discovery-account=1,discovery-partition=aws")
+	f.Add("provider=aws-kms-ecdh,key=arn:aws:kms:r:1:key/x,peer=f,grant-token=a")
 	f.Fuzz(func(t *testing.T, text string) {
 		keys, discovery, filtered, err := cli.KeyGroup(text)
 		if err != nil {
@@ -95,6 +111,29 @@ func FuzzRawKey(f *testing.F) {
 		ns, name, err := cli.RawKey(file + "," + params)
 		if err == nil && (ns == "" || name == "" || !strings.Contains(params, "namespace="+ns) || !strings.Contains(params, "name="+name)) {
 			t.Errorf("%q: got %q, %q", params, ns, name)
+		}
+	})
+}
+
+// What is split comes from the flag, whole and in its order.
+func FuzzSplitRawKey(f *testing.F) {
+	f.Add("own.pem,peer=theirs.pem")
+	f.Add("a,b,name=c,d,peer=")
+	f.Fuzz(func(t *testing.T, flag string) {
+		file, params, err := cli.SplitRawKey(flag, "name", "peer")
+		if err != nil {
+			return
+		}
+		whole := len(file)
+		for name, value := range params {
+			if part := "," + name + "=" + value; !strings.Contains(flag[len(file):], part) {
+				t.Errorf("%q: got %q", flag, part)
+			} else {
+				whole += len(part)
+			}
+		}
+		if file == "" || !strings.HasPrefix(flag, file) || whole != len(flag) {
+			t.Errorf("%q: got %q, %q", flag, file, params)
 		}
 	})
 }

@@ -1,5 +1,5 @@
-// Package envelope encrypts, decrypts and verifies files and trees of files with
-// an esdk.Client: it finds what is to be done, does several files at a time,
+// Package envelope encrypts, decrypts, verifies and rekeys files and trees of
+// files with an esdk.Client: it finds what is to be done, does several files at a time,
 // gives an output its name only when it is whole and verified, and tells of each
 // file what became of it.
 //
@@ -32,19 +32,24 @@ const (
 	Encrypt Mode = iota
 	Decrypt
 	Verify // decrypt, and throw the plaintext away
+	Rekey  // give a message other encrypted data keys
 )
 
 // Work says what is done to each file, and how. It may be used concurrently,
 // if its functions may. It is not changed once it is used.
 type Work struct {
-	Mode    Mode
-	Client  *esdk.Client
+	Mode   Mode
+	Client *esdk.Client
+	// Manager makes the data keys, or opens them. With Rekey it opens the old
+	// ones.
 	Manager materials.Manager
 	// EncryptOptions are for Encrypt; PlaintextBound is set for each file whose
 	// length is known.
 	EncryptOptions esdk.EncryptOptions
-	// DecryptOptions are for Decrypt and Verify.
+	// DecryptOptions are for Decrypt, Verify and Rekey.
 	DecryptOptions esdk.DecryptOptions
+	// RekeyOptions are for Rekey.
+	RekeyOptions RekeyOptions
 
 	Decode bool // the input is base64; line ends in it are passed over
 	Encode bool // the output is to be base64, on one line
@@ -52,7 +57,8 @@ type Work struct {
 	// KeepOutputs skips a file whose output exists.
 	KeepOutputs bool
 	// Resume skips a file whose output is there and has the input's time of
-	// modification, as an output has that was made of it.
+	// modification, as an output has that was made of it. In place it skips a
+	// message of which RekeyOptions.Rekeyed says that it was done.
 	Resume bool
 	// Confirm, if set, is asked before an output that exists is replaced; if it
 	// says no, the file is skipped.
@@ -95,13 +101,14 @@ type Result struct {
 	Status  Status
 	Reason  string       // why it was skipped
 	Err     error        // why it failed
+	Method  Method       // how it was rekeyed; "" if it was not
 	Header  *esdk.Header // of the message; nil if it is not known
 	Raw     []byte       // the header's bytes, with Work.KeepHeaders
 	Read    int64        // bytes of the input
 	Written int64        // bytes of the output
 }
 
-// ErrChanged is an input that was written to while it was encrypted.
+// ErrChanged is an input that was written to while it was encrypted or rekeyed.
 var ErrChanged = errors.New("the file was changed while it was read")
 
 var errNotRegular = errors.New("it is not a regular file")
@@ -118,7 +125,7 @@ func (w *Work) Do(ctx context.Context, f File) Result {
 		err = w.do(ctx, &r)
 	}
 	if err != nil {
-		r.Status, r.Err = Failed, err
+		r.Status, r.Err, r.Method = Failed, err, ""
 	}
 	return r
 }
@@ -129,7 +136,7 @@ func (w *Work) do(ctx context.Context, r *Result) error {
 		return err
 	}
 	defer in.close()
-	if r.Reason, err = w.skip(r.File, in.info); err != nil || r.Reason != "" {
+	if r.Reason, err = w.skip(r.File, in); err != nil || r.Reason != "" {
 		r.Status = Skipped
 		return err
 	}
@@ -141,8 +148,13 @@ func (w *Work) do(ctx context.Context, r *Result) error {
 	if err := w.transform(ctx, in, out, r); err != nil {
 		return err
 	}
-	if w.Mode == Encrypt {
+	if w.Mode == Encrypt || w.Mode == Rekey {
 		if err := in.unchanged(); err != nil {
+			return err
+		}
+	}
+	if w.inPlace(r.File) {
+		if err := out.replaces(in.info); err != nil {
 			return err
 		}
 	}
@@ -164,9 +176,12 @@ func (w *Work) transform(ctx context.Context, in *input, out *output, r *Result)
 		encoder = base64.NewEncoder(base64.StdEncoding, dst)
 		dst = encoder
 	}
-	if w.Mode == Encrypt {
+	switch w.Mode {
+	case Encrypt:
 		err = w.encrypt(ctx, src, dst, in.size(w.Decode), r)
-	} else {
+	case Rekey:
+		err = w.rekey(ctx, src, dst, in.size(w.Decode), r)
+	default:
 		err = w.decrypt(ctx, src, dst, r)
 	}
 	if err == nil && encoder != nil {
@@ -231,7 +246,8 @@ func (w *Work) keepHeader(r *Result, start []byte) {
 }
 
 // skip returns why a file is not to be done, or "".
-func (w *Work) skip(f File, in fs.FileInfo) (reason string, err error) {
+func (w *Work) skip(f File, source *input) (reason string, err error) {
+	in := source.info
 	if f.Output == "" || f.Output == Stdio {
 		return "", nil
 	}
@@ -247,10 +263,16 @@ func (w *Work) skip(f File, in fs.FileInfo) (reason string, err error) {
 		return "", fmt.Errorf("the output %s is a directory", f.Output)
 	case !out.Mode().IsRegular():
 		return "", nil // a device or a pipe, of which nothing is lost
+	case w.inPlace(f):
+		if w.Resume && w.rekeyed(source) {
+			return "done before", nil
+		}
 	case in != nil && os.SameFile(in, out):
 		return "", fmt.Errorf("the output %s is the input", f.Output)
 	case w.Resume && in != nil && in.ModTime().Equal(out.ModTime()):
 		return "done before", nil
+	}
+	switch {
 	case w.KeepOutputs:
 		return "the output exists", nil
 	case w.Confirm != nil:

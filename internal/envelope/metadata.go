@@ -15,7 +15,7 @@ import (
 
 // Metadata writes a record of each file to w: a JSON object on a line of its
 // own, in the form of aws-encryption-cli 4.3 with what that does not tell: the
-// members status and, where the file failed, error. It is called when the
+// members status and, where there are such, method and error. It is called when the
 // outcome is known. What a failed file's record says of the header was not
 // verified.
 func (w *Work) Metadata(dst io.Writer, r Result) error {
@@ -41,6 +41,9 @@ func (w *Work) Metadata(dst io.Writer, r Result) error {
 		record["skipped"] = true
 		record["reason"] = r.Reason
 	}
+	if r.Method != "" {
+		record["method"] = r.Method
+	}
 	if r.Err != nil {
 		record["error"] = r.Err.Error()
 	}
@@ -55,6 +58,8 @@ func (w *Work) modeName() string {
 		return "encrypt"
 	case w.Mode == Verify:
 		return "verify"
+	case w.Mode == Rekey:
+		return "rekey"
 	case w.DecryptOptions.UnsignedOnly:
 		return "decrypt-unsigned"
 	}

@@ -16,8 +16,10 @@ type Selection struct {
 	// or Stdio alone.
 	Inputs []string
 	// Output is a file, a directory that exists or Stdio. More than one file
-	// needs a directory. It is not used by Verify.
+	// needs a directory. It is not used by Verify and InPlace.
 	Output string
+	// InPlace makes each file its own output.
+	InPlace bool
 	// Recursive allows directories as inputs.
 	Recursive bool
 	// Suffix is appended to the names of files in an output directory.
@@ -30,8 +32,8 @@ type Plan struct {
 	Files []File
 	// Bytes is how long all inputs are together, as far as that is known.
 	Bytes int64
-	// Passed are links to directories and the leavings of killed processes,
-	// which are not done.
+	// Passed are links to directories and the leavings of killed processes, and
+	// in place what is another name of a file, none of which are done.
 	Passed []string
 
 	dirs []treeDir // in an order in which they can be made
@@ -50,6 +52,9 @@ func (e *ArgumentError) Error() string { return e.Problem }
 func (s *Selection) Plan() (*Plan, error) {
 	p := new(Plan)
 	if len(s.Inputs) == 1 && s.Inputs[0] == Stdio {
+		if s.InPlace {
+			return nil, &ArgumentError{"standard input cannot be replaced in place", "name a file, or an output"}
+		}
 		if !s.Verify && isDir(s.Output) {
 			return nil, &ArgumentError{s.Output + " is a directory, and standard input has no name to be kept in it", "name a file as the output"}
 		}
@@ -59,7 +64,8 @@ func (s *Selection) Plan() (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	into := !s.Verify && s.Output != Stdio && isDir(s.Output)
+	apart := !s.Verify && !s.InPlace // inputs and outputs
+	into := apart && s.Output != Stdio && isDir(s.Output)
 	for _, path := range inputs {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -68,12 +74,14 @@ func (s *Selection) Plan() (*Plan, error) {
 		switch {
 		case info.IsDir() && !s.Recursive:
 			return nil, &ArgumentError{path + " is a directory", "take what is in it with --recursive"}
-		case !s.Verify && !into && info.IsDir():
+		case apart && !into && info.IsDir():
 			return nil, &ArgumentError{path + " is a directory, and the output is none", "make a directory, and name it as the output"}
-		case !s.Verify && !into && len(inputs) > 1:
+		case apart && !into && len(inputs) > 1:
 			return nil, &ArgumentError{"there are several inputs, and the output is no directory", "make a directory, and name it as the output"}
 		case info.IsDir():
 			err = p.walk(s, path)
+		case s.InPlace:
+			err = p.add(s, path, path, info)
 		case into:
 			err = p.add(s, path, filepath.Join(s.Output, filepath.Base(path)+s.Suffix), info)
 		default:
@@ -82,6 +90,10 @@ func (s *Selection) Plan() (*Plan, error) {
 		if err != nil {
 			return nil, err
 		}
+	}
+	if s.InPlace {
+		p.once()
+		return p, nil
 	}
 	return p, p.distinct()
 }
@@ -133,7 +145,7 @@ func (p *Plan) add(s *Selection, in, out string, info fs.FileInfo) error {
 // then not part of it.
 func (p *Plan) walk(s *Selection, root string) error {
 	var skip fs.FileInfo
-	if !s.Verify {
+	if !s.Verify && !s.InPlace {
 		info, err := os.Stat(s.Output)
 		if err != nil {
 			return err
@@ -173,7 +185,11 @@ func (p *Plan) walk(s *Selection, root string) error {
 		default:
 			f.Size = info.Size()
 		}
-		if !s.Verify {
+		switch {
+		case s.Verify:
+		case s.InPlace:
+			f.Output = name
+		default:
 			f.Output = filepath.Join(s.Output, rel+s.Suffix)
 			p.replicate(made, root, s.Output, filepath.Dir(rel))
 		}
@@ -206,6 +222,27 @@ func (p *Plan) distinct() error {
 		of[f.Output] = f.Input
 	}
 	return nil
+}
+
+// once passes over what is a file that is done anyway, by another way to it:
+// done a second time, its old keys would not open it any more.
+func (p *Plan) once() {
+	done := map[string]bool{}
+	files := p.Files
+	p.Files, p.Bytes = nil, 0
+	for _, f := range files {
+		path, err := filepath.EvalSymlinks(f.Input)
+		if err == nil {
+			path, err = filepath.Abs(path)
+		}
+		if err == nil && done[path] {
+			p.Passed = append(p.Passed, f.Input)
+			continue
+		}
+		done[path] = err == nil
+		p.Files = append(p.Files, f)
+		p.Bytes += f.Size
+	}
 }
 
 func isDir(path string) bool {
