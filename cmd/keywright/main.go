@@ -1,5 +1,6 @@
 // Command keywright is the key management service and the tools around it.
 // `keywright --help` shows what it can do; docs/operations.md is the manual.
+// Under the name aws-encryption-cli it takes that program's command lines.
 package main
 
 import (
@@ -9,5 +10,5 @@ import (
 )
 
 func main() {
-	os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(cli.Main(cli.Arguments(os.Args), os.Stdin, os.Stdout, os.Stderr))
 }

@@ -49,6 +49,7 @@ type commands struct {
 	Rekey      rekeyCmd      `cmd:"" help:"Give encrypted files new encrypted data keys."`
 	Inspect    inspectCmd    `cmd:"" help:"Print the header of an encrypted file, without a key."`
 	Verify     verifyCmd     `cmd:"" help:"Verify encrypted files: decrypt them to nowhere."`
+	OldCLI     oldCLICmd     `cmd:"" name:"aws-encryption-cli" passthrough:"" help:"Do what a command line of aws-encryption-cli 4.3 asks for."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
