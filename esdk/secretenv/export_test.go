@@ -1,0 +1,4 @@
+package secretenv
+
+// Parse is what decides over a value.
+var Parse = parse
