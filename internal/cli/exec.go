@@ -21,30 +21,37 @@ import (
 )
 
 type execCmd struct {
-	Dev      bool     `help:"Start a development server in memory for the command. This is the default." xor:"where"`
-	Endpoint string   `help:"Use the server at this URL." placeholder:"URL" xor:"where"`
-	Data     string   `help:"Use the server that runs on this data folder, with its credentials." placeholder:"DIR" xor:"where"`
-	Seed     string   `help:"JSON file of accounts, keys and aliases that the development server begins with." placeholder:"FILE"`
-	Account  string   `help:"Account of the development server. Default 000000000000." placeholder:"ID"`
-	Region   string   `help:"Region the command is to use." default:"us-east-1" placeholder:"REGION"`
-	Command  []string `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
+	Dev      bool   `help:"Start a development server in memory for the command. This is the default, but not with --decrypt-env." xor:"where"`
+	Endpoint string `help:"Use the server at this URL." placeholder:"URL" xor:"where"`
+	Data     string `help:"Use the server that runs on this data folder, with its credentials." placeholder:"DIR" xor:"where"`
+	Seed     string `help:"JSON file of accounts, keys and aliases that the development server begins with." placeholder:"FILE"`
+	Account  string `help:"Account of the development server. Default 000000000000." placeholder:"ID"`
+	Region   string `help:"Region the command is to use. Default us-east-1; with --decrypt-env alone, the AWS configuration's." placeholder:"REGION"`
+	secretFlags
+	Command []string `arg:"" passthrough:"partial" help:"The command and its arguments, after --."`
 }
 
 // Help implements kong.HelpProvider.
 func (c *execCmd) Help() string {
 	return `The command finds the server through AWS's environment variables. What it was denied, and why, is printed when it has ended. The exit code is the command's; 128 and the signal's number where a signal ended it; 126 and 127 where it could not be started or found.
 
+With --decrypt-env, values that begin with kms-ciphertext: (then the CiphertextBlob that aws kms encrypt --output text prints) or with esdk-message: (then what keywright encrypt --encode writes) are decrypted, all of them before the command starts, and in its environment alone. All others stay as they are. If one cannot be decrypted the command is not started, and the exit code is 125. The service is the one that --data, --endpoint or --dev gives the command; without them no server is started, the AWS configuration says where it is, and the rest of the environment is left alone. Encrypt each value with its variable's name in the encryption context, and give --bind-names: a value that was moved to another variable is then refused.
+
 Examples:
 
     keywright exec -- aws kms create-key
     keywright exec --seed keys.json -- go test ./...
-    keywright exec --data /var/lib/keywright -- terraform apply`
+    keywright exec --data /var/lib/keywright -- terraform apply
+    DB_PASSWORD=kms-ciphertext:AQICAHh... keywright exec --decrypt-env --bind-names variable -- ./app
+    keywright exec --decrypt-env -w discovery=true,discovery-account=111122223333,discovery-partition=aws -c stage=prod -- ./app`
 }
 
-// The exit codes of shells for a command that cannot be run.
+// The exit codes of shells for a command that cannot be run, and that of env and
+// timeout for what they failed at themselves.
 const (
-	exitNotStarted = 126
-	exitNotFound   = 127
+	exitNotDecrypted = 125
+	exitNotStarted   = 126
+	exitNotFound     = 127
 )
 
 // Run runs the command with a server's environment.
@@ -59,17 +66,42 @@ func (c *execCmd) Run(ctx context.Context, s *streams) error {
 	if (c.Seed != "" || c.Account != "") && (c.Endpoint != "" || c.Data != "") {
 		return &usageError{err: errors.New("--seed and --account are for the development server that exec starts"), hint: "leave out --endpoint and --data, or seed the server with its own --seed"}
 	}
+	if err := c.secretFlags.check(); err != nil {
+		return err
+	}
+	if c.withoutServer() {
+		environ := os.Environ()
+		if c.Region != "" {
+			environ = withVariables(environ, []variable{set("AWS_REGION", c.Region), set("AWS_DEFAULT_REGION", c.Region)})
+		}
+		environ, err := c.decrypt(ctx, s, environ)
+		if err != nil {
+			return err
+		}
+		return runInPlace(s, command, environ)
+	}
 	env, err := c.environment(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer env.close()
-	err = runCommand(s, command, env.vars)
+	environ := childEnvironment(os.Environ(), env.vars)
+	if c.DecryptEnv {
+		if environ, err = c.decrypt(ctx, s, environ); err != nil {
+			return err
+		}
+	}
+	err = runCommand(s, command, environ)
 	if closeErr := env.close(); err == nil {
 		err = closeErr
 	}
 	env.denials.print(s.err)
 	return err
+}
+
+// withoutServer tells whether the service is none of ours to choose.
+func (c *execCmd) withoutServer() bool {
+	return c.DecryptEnv && !c.Dev && c.Endpoint == "" && c.Data == "" && c.Seed == "" && c.Account == ""
 }
 
 // execEnvironment is what a command runs with.
@@ -81,6 +113,7 @@ type execEnvironment struct {
 
 func (c *execCmd) environment(ctx context.Context, s *streams) (*execEnvironment, error) {
 	env := &execEnvironment{denials: new(denialLog), close: func() error { return nil }}
+	region := regionOr(c.Region)
 	switch {
 	case c.Data != "":
 		status, err := runningServer(ctx, c.Data)
@@ -89,7 +122,7 @@ func (c *execCmd) environment(ctx context.Context, s *streams) (*execEnvironment
 		}
 		env.vars = statusEnvironment(status)
 	case c.Endpoint != "":
-		env.vars = endpointEnvironment(c.Endpoint, c.Region)
+		env.vars = endpointEnvironment(c.Endpoint, region)
 	default:
 		srv, err := server.Start(ctx, server.Config{
 			Dev: true, Listen: "127.0.0.1:0", Seed: c.Seed, Account: c.Account, Denied: env.denials.add,
@@ -101,7 +134,7 @@ func (c *execCmd) environment(ctx context.Context, s *streams) (*execEnvironment
 			fmt.Fprintf(s.err, "keywright: seed: %s\n", line)
 		}
 		env.close = sync.OnceValue(func() error { return srv.Close(context.WithoutCancel(ctx)) })
-		env.vars = append(devCredentials(), clientEnvironment(srv.Endpoint(), c.Region)...)
+		env.vars = append(devCredentials(), clientEnvironment(srv.Endpoint(), region)...)
 	}
 	return env, nil
 }
@@ -109,20 +142,16 @@ func (c *execCmd) environment(ctx context.Context, s *streams) (*execEnvironment
 // runCommand runs a command to its end and returns its exit code as an error.
 // The signals that this process gets are passed on; the command decides what
 // they mean.
-func runCommand(s *streams, command []string, vars []variable) error {
+func runCommand(s *streams, command, environ []string) error {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, forwarded...)
 	defer signal.Stop(signals)
 
 	cmd := exec.Command(command[0], command[1:]...)
-	cmd.Env = childEnvironment(os.Environ(), vars)
+	cmd.Env = environ
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.in, s.out, s.err
 	if err := cmd.Start(); err != nil {
-		report(s.err, fmt.Errorf("running %s: %w", command[0], err))
-		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
-			return exitCode(exitNotFound)
-		}
-		return exitCode(exitNotStarted)
+		return notStarted(s, command, err)
 	}
 	done := make(chan struct{})
 	defer close(done)
@@ -151,9 +180,23 @@ func runCommand(s *streams, command []string, vars []variable) error {
 	return exitCode(exit.ExitCode())
 }
 
+// notStarted tells why a command did not start, and returns the exit code for it.
+func notStarted(s *streams, command []string, err error) error {
+	report(s.err, fmt.Errorf("running %s: %w", command[0], err))
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return exitCode(exitNotFound)
+	}
+	return exitCode(exitNotStarted)
+}
+
 // childEnvironment is environ with vars in place of what would contradict them.
 func childEnvironment(environ []string, vars []variable) []string {
-	vars = append(slices.Clone(misleading), vars...)
+	env := withVariables(environ, append(slices.Clone(misleading), vars...))
+	return append(env, withoutProxy(environ)...)
+}
+
+// withVariables is environ with vars, and no other entries of their names.
+func withVariables(environ []string, vars []variable) []string {
 	env := slices.DeleteFunc(slices.Clone(environ), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")
 		return slices.ContainsFunc(vars, func(v variable) bool { return v.name == name })
@@ -163,7 +206,7 @@ func childEnvironment(environ []string, vars []variable) []string {
 			env = append(env, v.name+"="+v.value)
 		}
 	}
-	return append(env, withoutProxy(environ)...)
+	return env
 }
 
 // withoutProxy keeps a proxy that is set for the world from being asked for this
