@@ -23,7 +23,7 @@ var layers = map[string]string{
 
 	"internal/cli":    "esdk esdk/keyring esdk/keyring/awskms esdk/materials esdk/secretenv esdk/suite internal/awsencryptioncli internal/envelope internal/iam internal/server internal/seal internal/backup internal/audit internal/kms internal/clock",
 	"internal/bench":  "esdk esdk/keyring esdk/materials esdk/suite internal/server internal/sigv4 internal/kms internal/kmsapi internal/iam internal/record internal/seal internal/store internal/store/boltstore internal/hsm internal/hsm/softhsm internal/audit internal/call internal/clock internal/arn internal/aead",
-	"internal/server": "internal/arn internal/audit internal/awsapi internal/awsjson internal/backup internal/call internal/clock internal/hsm/secmem internal/hsm/softhsm internal/httpd internal/iam internal/kms internal/kmsapi internal/policy internal/record internal/seal internal/store internal/store/boltstore",
+	"internal/server": "internal/arn internal/audit internal/awsapi internal/awsjson internal/backup internal/call internal/clock internal/hsm internal/hsm/secmem internal/hsm/softhsm internal/httpd internal/iam internal/kms internal/kmsapi internal/policy internal/record internal/seal internal/store internal/store/boltstore",
 
 	"internal/httpd":   "",
 	"internal/awsjson": "internal/arn internal/awsapi internal/call internal/clock internal/iam internal/record internal/sigv4 internal/store",

@@ -45,6 +45,11 @@ type Config struct {
 	// Region is the one that Server.Region and the environment name; default
 	// us-east-1. Requests for any other are answered too.
 	Region string
+	// Seed is a JSON file of accounts, keys and aliases that the server begins
+	// with; docs/operations.md describes it. A key whose material it has opens
+	// the ciphertexts of every other such key, so that they can be test data.
+	// A key that names no Region is in us-east-1.
+	Seed string
 	// Log gets what an operator would read, such as why a ciphertext was
 	// refused. By default NewServer writes it to the test's log, and Start
 	// nowhere.
@@ -110,6 +115,7 @@ func Start(cfg Config) (*Server, error) {
 	s, err := server.Start(context.Background(), server.Config{
 		Dev:            true,
 		Account:        cfg.Account,
+		Seed:           cfg.Seed,
 		Listen:         "127.0.0.1:0",
 		OperatorListen: "off",
 		// A client that keeps a connection busy does not hold up the end of a test.

@@ -1,6 +1,7 @@
 package kmstest_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"os"
 	"os/exec"
@@ -59,6 +60,28 @@ func TestConfig(t *testing.T) {
 }
 
 // A test that signs with a wrong secret must fail as it would on AWS.
+// fixture is a ciphertext that an earlier server made with the key of
+// testdata/seed.json and the encryption context purpose=fixture.
+const fixture = "AQEZ32aQ5Ql1cy1lYXN0LTEBEjSrzRKrNM1W7xI0VniQq5vme731XK1KSasS8oEpDKnb08zG1nY/X4BXSP4YxFJchGHDyVNR6XMlcJiHORXQdUKu0fFyiVDzQNH14TEZUdcU+P7s4mnxjkSDPEFaLk8CeJgatu68kDA/cjm/GB5j3JjBfSj1SihgNxHnENfxzJslWqMavA=="
+
+func TestSeed(t *testing.T) {
+	t.Parallel()
+	srv := kmstest.NewServerConfig(t, kmstest.Config{Seed: "testdata/seed.json"})
+	blob, err := base64.StdEncoding.DecodeString(fixture)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := newClient(srv, srv.Credentials).Decrypt(t.Context(), &kms.DecryptInput{
+		CiphertextBlob: blob, KeyId: aws.String("alias/fixture"), EncryptionContext: map[string]string{"purpose": "fixture"},
+	})
+	if err != nil || string(out.Plaintext) != "test data" {
+		t.Errorf("got %v, %v", out, err)
+	}
+	if _, err := kmstest.Start(kmstest.Config{Seed: "testdata/absent.json"}); err == nil {
+		t.Error("a seed file that is not there was taken")
+	}
+}
+
 func TestSignaturesAreVerified(t *testing.T) {
 	t.Parallel()
 	srv := kmstest.NewServer(t)

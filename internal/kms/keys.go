@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -18,10 +19,17 @@ func (s *Service) createKey(c *call.Call, req *kmsapi.CreateKeyRequest) (*kmsapi
 	if err != nil {
 		return nil, err
 	}
-	return s.createKeyWithID(c, req, id)
+	return s.createKeyWith(c, req, id, s.generate)
 }
 
-func (s *Service) createKeyWithID(c *call.Call, req *kmsapi.CreateKeyRequest, id string) (*kmsapi.CreateKeyResponse, error) {
+// A materialMaker makes the first material of a key.
+type materialMaker func(context.Context, hsm.Attributes) (hsm.Material, error)
+
+func (s *Service) generate(ctx context.Context, attrs hsm.Attributes) (hsm.Material, error) {
+	return s.module.Generate(ctx, attrs, nil)
+}
+
+func (s *Service) createKeyWith(c *call.Call, req *kmsapi.CreateKeyRequest, id string, makeMaterial materialMaker) (*kmsapi.CreateKeyResponse, error) {
 	spec, usage, origin, err := keyKind(req)
 	if err != nil {
 		return nil, err
@@ -54,7 +62,7 @@ func (s *Service) createKeyWithID(c *call.Call, req *kmsapi.CreateKeyRequest, id
 
 		Description: *shown.Description,
 	}
-	return s.addKey(c, k, req.Policy, req.BypassPolicyLockoutSafetyCheck)
+	return s.addKey(c, k, req.Policy, req.BypassPolicyLockoutSafetyCheck, makeMaterial)
 }
 
 // orDefault returns p, or where it is nil a pointer to def.
@@ -66,7 +74,7 @@ func orDefault[T any](p *T, def T) *T {
 }
 
 // addKey makes the material of a new key and stores both.
-func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout *bool) (_ *kmsapi.CreateKeyResponse, err error) {
+func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout *bool, makeMaterial materialMaker) (_ *kmsapi.CreateKeyResponse, err error) {
 	if policyText != "" {
 		doc, err := parsePolicy(policyText)
 		if err != nil {
@@ -77,7 +85,7 @@ func (s *Service) addKey(c *call.Call, k *Key, policyText string, bypassLockout 
 		}
 		k.Policy = policyText
 	}
-	material, err := s.module.Generate(c.Context, attributes(k), nil)
+	material, err := makeMaterial(c.Context, attributes(k))
 	if err != nil {
 		return nil, fmt.Errorf("making key material: %w", err)
 	}

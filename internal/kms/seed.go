@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"github.com/keywright/keywright/internal/arn"
 	"github.com/keywright/keywright/internal/awsapi"
 	"github.com/keywright/keywright/internal/call"
+	"github.com/keywright/keywright/internal/hsm"
 	"github.com/keywright/keywright/internal/kmsapi"
 	"github.com/keywright/keywright/internal/record"
 	"github.com/keywright/keywright/internal/store"
@@ -26,6 +28,9 @@ type Seed struct {
 	Tags            map[string]string
 	Policy          string   // the document's text
 	Aliases         []string // with "alias/"
+	// Material makes the key's material, always the same; nil leaves that to the
+	// module. It is for development servers.
+	Material func(context.Context, hsm.Attributes) (hsm.Material, error)
 }
 
 var keyUUID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
@@ -132,10 +137,14 @@ func (s *Service) seedCall(ctx context.Context, d *Seed, did string, op kmsapi.O
 // another key made.
 var errSeedDeleted = errors.New("the key was deleted, and its material may still be kept: give the new key another id")
 
+// errSeedMaterial refuses a key that exists with other material: what it
+// encrypted would not open any more.
+var errSeedMaterial = errors.New("the key exists with other material: give the new key another id")
+
 func (s *Service) seedKey(ctx context.Context, d *Seed) (string, error) {
 	k, err := s.seeded(ctx, d)
 	if err == nil {
-		return "", checkNotPending(k)
+		return "", s.checkSeeded(ctx, d, k)
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return "", err
@@ -146,12 +155,30 @@ func (s *Service) seedKey(ctx context.Context, d *Seed) (string, error) {
 		} else if gone {
 			return nil, awsapi.Errorf(kmsapi.CodeKMSInvalidStateException, "%s", errSeedDeleted)
 		}
-		return s.createKeyWithID(c, req, d.ID)
+		makeMaterial := s.generate
+		if d.Material != nil {
+			makeMaterial = d.Material
+		}
+		return s.createKeyWith(c, req, d.ID, makeMaterial)
 	})
 	if _, err := create(s, ctx, s.seedRecord(d, "CreateKey"), d.createRequest().AppendJSON(nil), nil); err != nil {
 		return "", err
 	}
 	return "created", nil
+}
+
+// checkSeeded tells whether a key that exists can be the seed's.
+func (s *Service) checkSeeded(ctx context.Context, d *Seed, k *Key) error {
+	if d.Material != nil {
+		m, err := d.Material(ctx, attributes(k))
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(m.ID[:], k.Material) {
+			return errSeedMaterial
+		}
+	}
+	return checkNotPending(k)
 }
 
 // seeded reads the seed's key as it is.

@@ -2,11 +2,11 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
+	"github.com/keywright/keywright/internal/hsm"
 	"github.com/keywright/keywright/internal/iam"
 )
 
@@ -38,6 +38,11 @@ func (c *core) applySeed(ctx context.Context, text []byte) error {
 		}
 	}
 	for _, k := range file.keys {
+		if k.material != nil {
+			k.Material = func(ctx context.Context, attrs hsm.Attributes) (hsm.Material, error) {
+				return c.module.Fixed(ctx, attrs, k.material)
+			}
+		}
 		done, err := c.kms.Apply(ctx, &k.Seed)
 		if err != nil {
 			return fmt.Errorf("%s: %w", k.path, advise(err))
@@ -75,6 +80,9 @@ func (c *core) checkSeed(ctx context.Context, file *seedFile) error {
 		return err
 	}
 	for _, k := range file.keys {
+		if k.material != nil && !c.cfg.Dev {
+			return fmt.Errorf("%s/material: key material is for development servers and kmstest only: leave it out, and the key gets material of its own", k.path)
+		}
 		if k.Account == "" {
 			k.Account = first
 		}
@@ -132,6 +140,3 @@ func (c *core) seedAccountItself(ctx context.Context, id string) (string, error)
 	_, err = c.iam.CreateAccount(ctx, id, func(iam.Credentials) error { return nil })
 	return "created", err
 }
-
-// errSeedMaterial refuses key material, which no module can take yet.
-var errSeedMaterial = errors.New("importing key material is not supported by this version of keywright: leave it out, and the key gets material of its own")

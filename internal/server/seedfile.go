@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -31,9 +32,13 @@ type seedAccessKey struct{ id, secret string }
 func (k seedAccessKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "access key %s", k.id) }
 
 type seedKey struct {
-	path string
+	path     string
+	material []byte // nil where the file has none
 	kms.Seed
 }
+
+// Format keeps the material out of error texts.
+func (k *seedKey) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "key %s", k.ID) }
 
 // parseSeed reads a seed file. It is strict: an unknown or repeated member and a
 // value of another type are errors that name the place, because a key that is
@@ -173,7 +178,7 @@ func (r *seedReader) key(file *seedFile) error {
 				return err
 			})
 		case "material":
-			return fmt.Errorf("%s: %w", r.here(), errSeedMaterial)
+			k.material, err = r.keyMaterial()
 		default:
 			err = r.unknown()
 		}
@@ -254,6 +259,19 @@ func (r *seedReader) text() (string, error) {
 		return "", err
 	}
 	return tok.String(), nil
+}
+
+// keyMaterial reads the material of a symmetric key.
+func (r *seedReader) keyMaterial() ([]byte, error) {
+	text, err := r.text()
+	if err != nil {
+		return nil, err
+	}
+	material, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || len(material) != 32 {
+		return nil, fmt.Errorf("%s: it must be 32 bytes in base64, as `openssl rand -base64 32` makes them", r.here())
+	}
+	return material, nil
 }
 
 func (r *seedReader) boolean() (bool, error) {

@@ -226,6 +226,30 @@ func (m *Module) generate(attrs hsm.Attributes, sibling hsm.Token) (hsm.Material
 	return m.seal(attrs, binding, material)
 }
 
+const fixedBindingLabel = "keywright/fixed-binding"
+
+// Fixed makes a token of symmetric material that the caller has, of 32 bytes,
+// for development servers whose ciphertexts are to outlive them: the same
+// material under the same attributes opens them in every Module. So the binding
+// secret follows from the material, too, and keeps nothing from who knows that;
+// a key that protects anything is made by Generate.
+func (m *Module) Fixed(_ context.Context, attrs hsm.Attributes, material []byte) (mat hsm.Material, err error) {
+	if err := validOwner(attrs.Account, attrs.KeyID); err != nil {
+		return hsm.Material{}, err
+	}
+	if attrs.Spec != hsm.SpecSymmetricDefault || attrs.Usage != hsm.UsageEncryptDecrypt || attrs.Origin != hsm.OriginAWSKMS || len(material) != symmetricSize {
+		return hsm.Material{}, hsm.ErrUnsupported
+	}
+	secmem.Do(func() {
+		h := hmac.New(sha256.New, material)
+		writeFields(h, fixedBindingLabel, attrs.Account, attrs.KeyID)
+		binding := h.Sum(nil)
+		defer clear(binding)
+		mat, err = m.seal(attrs, binding, material)
+	})
+	return mat, err
+}
+
 // Inspect implements hsm.Module.
 func (m *Module) Inspect(_ context.Context, t hsm.Token) (attrs hsm.Attributes, id hsm.MaterialID, err error) {
 	secmem.Do(func() {

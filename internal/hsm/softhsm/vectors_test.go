@@ -200,6 +200,47 @@ func TestSiblingSharesBinding(t *testing.T) {
 	}
 }
 
+// TestFixed: what one Module encrypts under fixed material, another decrypts,
+// whatever its domain keys; but not under another key's id.
+func TestFixed(t *testing.T) {
+	material := bytes.Repeat([]byte{7}, 32)
+	one := open(t, testDomain(), softhsm.Options{})
+	other := open(t, softhsm.DomainKeys{Keys: map[uint32][]byte{9: bytes.Repeat([]byte{9}, 32)}, Active: 9}, softhsm.Options{})
+	a, err := one.Fixed(t.Context(), testAttrs, material)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := one.Encrypt(t.Context(), nil, a.Token, nil, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := other.Fixed(t.Context(), testAttrs, material)
+	if err != nil || a.ID != b.ID {
+		t.Fatalf("material ids %x and %x, %v", a.ID, b.ID, err)
+	}
+	if got, err := other.Decrypt(t.Context(), nil, b.Token, nil, body); err != nil || string(got) != "hello" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	another := testAttrs
+	another.KeyID += "0"
+	c, err := other.Fixed(t.Context(), another, material)
+	if err != nil || a.ID == c.ID {
+		t.Fatalf("another key has the material id %x, %v", c.ID, err)
+	}
+	if _, err := other.Decrypt(t.Context(), nil, c.Token, nil, body); !errors.Is(err, hsm.ErrInvalidCiphertext) {
+		t.Errorf("another key decrypts: %v", err)
+	}
+	for _, n := range []int{31, 33} {
+		if _, err := one.Fixed(t.Context(), testAttrs, make([]byte, n)); !errors.Is(err, hsm.ErrUnsupported) {
+			t.Errorf("material of %d bytes: %v", n, err)
+		}
+	}
+	one.Close()
+	if _, err := one.Fixed(t.Context(), testAttrs, material); !errors.Is(err, hsm.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 // TestBlobKeyBound: the same binding secret and material give another key
 // wherever an attribute that matters is another.
 func TestBlobKeyBound(t *testing.T) {
