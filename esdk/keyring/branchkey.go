@@ -31,18 +31,8 @@ func (k BranchKey) GoString() string { return k.String() }
 // concurrently. It returns ErrBranchKeyNotFound, which may be wrapped, for what
 // it does not have.
 //
-// AWS's stores are DynamoDB tables. An implementation for one finds the keys of
-// an id by the partition key "branch-key-id" and the sort key "type":
-//
-//	branch:ACTIVE          the version that encrypts; its attribute "version" is
-//	                       "branch:version:<uuid>"
-//	branch:version:<uuid>  one version
-//
-// The attribute "enc" is the CiphertextBlob of the branch key. KMS Decrypt opens
-// it with KeyId "kms-arn" and an encryption context of all other attributes
-// ("branch-key-id", "type", "create-time", "kms-arn", "hierarchy-version" as the
-// string "1", "aws-crypto-ec:..." and, of branch:ACTIVE, "version"), and of
-// "tablename" with the logical name of the store.
+// AWS's stores are tables in DynamoDB; BranchKeys of package awskms reads those.
+// MemoryBranchKeys and FileBranchKeys need no service.
 type BranchKeyStore interface {
 	// ActiveBranchKey returns the version that encrypts.
 	ActiveBranchKey(ctx context.Context, id string) (BranchKey, error)

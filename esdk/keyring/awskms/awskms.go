@@ -13,8 +13,10 @@
 // The package makes no clients, save with RegionalClients, and reads no
 // configuration: clients are those of aws-sdk-go-v2 as the caller made them. The
 // service does what is secret; here is which key is asked, with what, and
-// whether the answer is about the key that was asked. The hierarchical keyring,
-// with branch keys in a table, is not here.
+// whether the answer is about the key that was asked. The hierarchical keyring is
+// in package keyring; BranchKeys is its store over AWS's DynamoDB tables, and
+// BranchKeyAdmin makes branch keys there. Ciphertexts opens what the service's
+// own Encrypt returned; it is no keyring.
 //
 // Every keyring sends the service the message's whole encryption context, except
 // where that is said to be different. The service takes one of 8 KiB at most,
