@@ -2,10 +2,8 @@ package esdk
 
 import (
 	"context"
-	"crypto/ecdsa"
+	"errors"
 	"fmt"
-	"hash"
-	"slices"
 	"strings"
 
 	"github.com/keywright/keywright/esdk/internal/message"
@@ -53,19 +51,6 @@ func (c *Client) Decrypt(ctx context.Context, m materials.Manager, msg []byte, o
 		}
 	}
 	return plain, header, nil
-}
-
-// decryption is a message that is being read.
-type decryption struct {
-	src     *source
-	header  *message.Header
-	cipher  *message.Cipher
-	scan    *message.Scanner
-	hash    hash.Hash
-	key     *ecdsa.PublicKey // nil: unsigned
-	frames  []message.Frame  // buffer
-	workers int
-	done    bool // all was verified
 }
 
 // startDecryption reads the header, gets the materials and verifies it.
@@ -132,151 +117,34 @@ func (c *Client) unlock(ctx context.Context, h *message.Header, m materials.Mana
 	if err != nil {
 		return nil, nil, err
 	}
-	cipher, err := message.NewCipher(h.Suite, h.ID, mat.DataKey)
+	cipher, err := openHeader(message.NewCipher, h, mat.DataKey, required)
+	if errors.Is(err, ErrAuthentication) && !c.config.RefuseNet400 {
+		// If that fails too, the first error tells more.
+		if deviating, retry := openHeader(message.NewNet400Cipher, h, mat.DataKey, required); retry == nil {
+			cipher, err = deviating, nil
+		}
+	}
 	if err != nil {
-		return nil, nil, err
-	}
-	// Before anything is decrypted or verified with the key: GCM alone lets one
-	// message be valid under two keys.
-	if !cipher.Commits(h) {
-		return nil, nil, ErrCommitment
-	}
-	if err := cipher.OpenHeader(h, required); err != nil {
 		return nil, nil, err
 	}
 	return cipher, mat, nil
 }
 
-// start begins with the body, or begins again.
-func (d *decryption) start(maxUnframed uint32) {
-	d.done = false
-	d.scan = message.NewScanner(d.header, maxUnframed)
-	if d.hash = message.NewHash(d.header.Suite.Signature); d.hash != nil {
-		d.hash.Write(d.header.Append(nil))
-	}
-}
-
-// next decrypts some frames and appends their plaintext to dst, in the order of
-// the message. When the last frame is among them, it returns only after all
-// that follows was verified, and sets done. What it appended before an error is
-// not to be used, and is not returned.
-func (d *decryption) next(ctx context.Context, dst []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return dst, err
-	}
-	raw, err := d.cutFrames()
+// openHeader checks the commitment and verifies the header.
+func openHeader(newCipher func(suite.Suite, []byte, []byte) (*message.Cipher, error), h *message.Header, dataKey, required []byte) (*message.Cipher, error) {
+	cipher, err := newCipher(h.Suite, h.ID, dataKey)
 	if err != nil {
-		return dst, err
+		return nil, err
 	}
-	start := len(dst)
-	whole, err := d.open(ctx, dst, raw)
-	if err == nil {
-		d.src.advance(len(raw))
-		if d.frames[len(d.frames)-1].Last() {
-			err = d.finish()
-		}
+	// Before anything is decrypted or verified with the key: GCM alone lets one
+	// message be valid under two keys.
+	if !cipher.Commits(h) {
+		return nil, ErrCommitment
 	}
-	if err != nil {
-		clear(whole[min(start, len(whole)):])
-		return dst, err
+	if err := cipher.OpenHeader(h, required); err != nil {
+		return nil, err
 	}
-	return whole, nil
-}
-
-// cutFrames sets d.frames to at least one frame, all that are at hand and fit a
-// batch, and returns their bytes.
-func (d *decryption) cutFrames() ([]byte, error) {
-	d.frames = d.frames[:0]
-	at := 0
-	for at < batch(d.workers) && len(d.frames) < maxFrames {
-		f, size, err := d.scan.Next(d.src.window()[at:])
-		if err != nil {
-			return nil, err
-		}
-		if at+size > len(d.src.window()) {
-			if at > 0 {
-				break
-			}
-			if err := d.src.body(size, "the body"); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		at += size
-		d.frames = append(d.frames, f)
-		if f.Last() {
-			break
-		}
-	}
-	return d.src.window()[:at], nil
-}
-
-// open decrypts d.frames, of which raw are the bytes, and hashes raw beside it.
-func (d *decryption) open(ctx context.Context, dst, raw []byte) ([]byte, error) {
-	start := len(dst)
-	each := d.frames[0].PlaintextLen() // all have as much but for the last
-	last := d.frames[len(d.frames)-1].PlaintextLen()
-	size := (len(d.frames)-1)*each + last
-	dst = slices.Grow(dst, size)[:start+size]
-	out := dst[start:]
-
-	per := max(1, chunk/max(1, each))
-	work := func(i int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var scratch message.Scratch
-		for f := i * per; f < min(len(d.frames), (i+1)*per); f++ {
-			at := f * each
-			if _, err := d.cipher.OpenFrame(out[at:at:size], &d.frames[f], &scratch); err != nil {
-				return &FrameError{Frame: d.frames[f].Seq, Err: err}
-			}
-		}
-		return nil
-	}
-	items, workers := (len(d.frames)+per-1)/per, d.workers
-	if items == 1 {
-		workers = 1 // a goroutine would cost more than it brings
-	}
-	if d.hash == nil {
-		return dst, inOrder(workers, items, work, nil)
-	}
-	// The bytes to hash are there already, so hashing waits for no frame.
-	return dst, inOrder(workers, 1+items, func(i int) error {
-		if i == 0 {
-			d.hash.Write(raw)
-			return nil
-		}
-		return work(i - 1)
-	}, nil)
-}
-
-// finish verifies what follows the last frame.
-func (d *decryption) finish() error {
-	if d.hash != nil {
-		if err := d.verifyFooter(); err != nil {
-			return err
-		}
-	}
-	if err := d.src.end(); err != nil {
-		return err
-	}
-	d.done = true
-	return nil
-}
-
-func (d *decryption) verifyFooter() error {
-	for range 2 {
-		if err := d.src.body(message.FooterLen(d.src.window()), "the signature"); err != nil {
-			return err
-		}
-	}
-	n := message.FooterLen(d.src.window())
-	if err := message.VerifyFooter(d.src.window()[:n], d.key, d.hash.Sum(nil)); err != nil {
-		return err
-	}
-	d.src.advance(n)
-	return nil
+	return cipher, nil
 }
 
 // checkReserved refuses keys of a context that belong to the format.

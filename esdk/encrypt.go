@@ -37,10 +37,12 @@ func (c *Client) Encrypt(ctx context.Context, m materials.Manager, plaintext []b
 	if err != nil {
 		return nil, nil, err
 	}
-	frames := len(plaintext)/e.frameLength + 1
-	size := len(e.header) + len(plaintext) + frames*message.RegularOverhead + message.FinalOverhead + 128
-	dst := append(make([]byte, 0, size), e.header...)
-	if dst, err = e.seal(ctx, dst, plaintext, true); err != nil {
+	size, err := e.sealedLen(len(plaintext), true)
+	if err != nil {
+		return nil, nil, err
+	}
+	dst := append(make([]byte, 0, len(e.header)+size+message.MaxFooter), e.header...)
+	if dst, err = e.sealWhole(ctx, dst, plaintext); err != nil {
 		return nil, nil, err
 	}
 	return dst, header, nil
@@ -156,64 +158,118 @@ func (c *Client) checkMaterials(m *materials.EncryptionMaterials, asked suite.ID
 	return nil
 }
 
-// seal appends plaintext as frames to dst: as regular ones, of which it must be
-// a multiple, or with last as the rest of the message, the footer included.
-func (e *encryption) seal(ctx context.Context, dst, plaintext []byte, last bool) ([]byte, error) {
-	regular := len(plaintext) / e.frameLength
-	final := 0
-	if last {
-		// A plaintext that fills its frames ends with a full final frame.
-		if final = 1; regular > 0 && regular*e.frameLength == len(plaintext) {
-			regular--
-		}
-	}
-	if e.seq+uint64(regular) > message.MaxRegular+1 {
-		return nil, ErrTooLong
-	}
-	size := regular * (e.frameLength + message.RegularOverhead)
-	if last {
-		size += len(plaintext) - regular*e.frameLength + message.FinalOverhead
-	}
-	start := len(dst)
-	dst = slices.Grow(dst, size)[:start+size]
-	out := dst[start:]
-
-	frames := regular + final
-	per := max(1, chunk/e.frameLength)
-	sealed := func(frame int) int { return min(size, frame*(e.frameLength+message.RegularOverhead)) }
-	work := func(i int) error {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		var scratch message.Scratch
-		for f := i * per; f < min(frames, (i+1)*per); f++ {
-			kind, p := message.Regular, plaintext[f*e.frameLength:]
-			if f == regular {
-				kind = message.Final
-			} else {
-				p = p[:e.frameLength]
-			}
-			at := sealed(f)
-			e.cipher.SealFrame(out[at:at:size], p, kind, uint32(e.seq+uint64(f)), &scratch)
-		}
-		return nil
-	}
-	var then func(int)
-	if e.hash != nil {
-		then = func(i int) {
-			to := size
-			if (i+1)*per < frames {
-				to = sealed((i + 1) * per)
-			}
-			e.hash.Write(out[sealed(i*per):to])
-		}
-	}
-	if err := inOrder(e.workers, (frames+per-1)/per, work, then); err != nil {
+// sealWhole appends plaintext as all the frames of a message to dst, and the
+// footer.
+func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]byte, error) {
+	size, err := e.sealedLen(len(plaintext), true)
+	if err != nil {
 		return nil, err
 	}
-	e.seq += uint64(frames)
-	if last && e.hash != nil {
-		return message.AppendFooter(dst, e.key, e.hash.Sum(nil))
+	start, per := len(dst), e.perJob()
+	dst = slices.Grow(dst, size)
+	if len(plaintext) <= per {
+		dst = e.sealSpan(dst, span{1, plaintext, true})
+		if e.hash != nil {
+			e.hash.Write(dst[start:])
+		}
+		return e.appendFooter(dst)
 	}
-	return dst, nil
+	dst = dst[:start+size]
+	rest, out := plaintext, dst[start:]
+	workers := min(e.workers, 1+len(plaintext)/per)
+	type job struct {
+		span
+		sealed []byte
+	}
+	jobs := make([]job, slotsFor(workers))
+	p := pipeline{
+		fill: func(slot int) (bool, error) {
+			if len(out) == 0 {
+				return false, nil
+			}
+			j, n := &jobs[slot], min(per, len(rest))
+			size, err := e.reserve(&j.span, rest[:n], n == len(rest))
+			if err != nil {
+				return false, err
+			}
+			j.sealed, out, rest = out[:size:size], out[size:], rest[n:]
+			return true, nil
+		},
+		work: func(slot int) error {
+			e.sealSpan(jobs[slot].sealed[:0], jobs[slot].span)
+			return nil
+		},
+	}
+	if e.hash != nil {
+		p.hash = func(slot int) { e.hash.Write(jobs[slot].sealed) }
+	}
+	if err := p.run(ctx, workers, len(jobs)); err != nil {
+		return nil, err
+	}
+	return e.appendFooter(dst)
+}
+
+// A span is some frames of a message before they are sealed.
+type span struct {
+	seq   uint64 // of the first
+	plain []byte
+	last  bool // the last of them is the message's
+}
+
+// perJob is how many bytes of plaintext one goroutine seals at a time: whole
+// frames, about a chunk.
+func (e *encryption) perJob() int { return max(1, chunk/e.frameLength) * e.frameLength }
+
+// regular is how many of that many bytes fill frames that cannot be the last.
+func (e *encryption) regular(plaintext int) int {
+	return max(0, plaintext-1) / e.frameLength * e.frameLength
+}
+
+// sealedLen is how many bytes the next frames take: regular ones, of which
+// plaintext must be a multiple, or with last the rest of the message. It returns
+// ErrTooLong if the message has no room for them.
+func (e *encryption) sealedLen(plaintext int, last bool) (int, error) {
+	regular, final := plaintext/e.frameLength, 0
+	if last {
+		// A plaintext that fills its frames ends with a full final frame.
+		regular, final = e.regular(plaintext)/e.frameLength, message.FinalOverhead
+	}
+	if e.seq+uint64(regular) > message.MaxRegular+1 {
+		return 0, ErrTooLong
+	}
+	return plaintext + regular*message.RegularOverhead + final, nil
+}
+
+// reserve makes s the next frames of the message, and returns how many bytes
+// they take.
+func (e *encryption) reserve(s *span, plaintext []byte, last bool) (int, error) {
+	size, err := e.sealedLen(len(plaintext), last)
+	if err != nil {
+		return 0, err
+	}
+	*s = span{e.seq, plaintext, last}
+	e.seq += uint64((len(plaintext) + e.frameLength - 1) / e.frameLength)
+	return size, nil
+}
+
+// sealSpan appends frames to dst. It may be called concurrently.
+func (e *encryption) sealSpan(dst []byte, s span) []byte {
+	var scratch message.Scratch
+	seq, plain := uint32(s.seq), s.plain
+	for ; len(plain) > e.frameLength || len(plain) > 0 && !s.last; seq++ {
+		dst = e.cipher.SealFrame(dst, plain[:e.frameLength], message.Regular, seq, &scratch)
+		plain = plain[e.frameLength:]
+	}
+	if s.last {
+		dst = e.cipher.SealFrame(dst, plain, message.Final, seq, &scratch)
+	}
+	return dst
+}
+
+// appendFooter appends what follows the last frame, if anything does.
+func (e *encryption) appendFooter(dst []byte) ([]byte, error) {
+	if e.hash == nil {
+		return dst, nil
+	}
+	return message.AppendFooter(dst, e.key, e.hash.Sum(nil))
 }

@@ -62,8 +62,15 @@ type Config struct {
 	// MaxHeaderLength is how long the header of a read message may be, in
 	// bytes. Zero: 16 MiB.
 	MaxHeaderLength uint32
+	// RefuseNet400 refuses messages of the AWS Encryption SDK for .NET 4.0.0
+	// that deviate from the format. Otherwise they are read, as every official
+	// implementation does unless it is told not to. They are authenticated like
+	// others, but where a suite does not commit to its key, the key of such a
+	// message does not depend on the message's id.
+	RefuseNet400 bool
 	// Workers is how many goroutines may encrypt or decrypt one message at a
-	// time. None outlives the call that started it. Zero: GOMAXPROCS.
+	// time. None outlives the call that started it. One is enough for whoever
+	// has as many messages at a time as cores. Zero: GOMAXPROCS.
 	Workers int
 }
 

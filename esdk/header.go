@@ -59,6 +59,9 @@ func (c *Client) Inspect(r io.Reader) (*Header, error) {
 
 // requiredContext serializes what is authenticated and not stored.
 func requiredContext(context map[string]string, required []string) ([]byte, error) {
+	if len(required) == 0 {
+		return nil, nil
+	}
 	only := make(map[string]string, len(required))
 	for _, k := range required {
 		only[k] = context[k]
@@ -67,7 +70,10 @@ func requiredContext(context map[string]string, required []string) ([]byte, erro
 }
 
 // stored returns the context but for the required keys, sorted for a header.
-func stored(context map[string]string, required []string) []message.Pair {
+func stored(context map[string]string, required []string) []materials.Pair {
+	if len(required) == 0 {
+		return message.SortedPairs(context)
+	}
 	rest := maps.Clone(context)
 	for _, k := range required {
 		delete(rest, k)

@@ -78,12 +78,13 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo implements io.WriterTo. What was written before an error must be
-// thrown away.
+// WriteTo implements io.WriterTo: it reads, decrypts and writes at the same
+// time. What was written before an error must be thrown away. It returns, with an
+// error too, when a Read of the source that is under way has returned.
 func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
-	for r.fill() {
+	if len(r.plain) > 0 {
 		n, err := w.Write(r.plain)
-		written += int64(n)
+		written = int64(n)
 		if err == nil && n < len(r.plain) {
 			err = io.ErrShortWrite
 		}
@@ -92,6 +93,12 @@ func (r *Reader) WriteTo(w io.Writer) (written int64, err error) {
 			return written, err
 		}
 	}
+	if r.err == nil && !r.d.done {
+		var n int64
+		n, r.err = r.d.writeTo(r.ctx, w)
+		written += n
+	}
+	r.fill() // which says that this is the end
 	if r.err == io.EOF {
 		return written, nil
 	}

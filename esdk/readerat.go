@@ -86,7 +86,7 @@ func (r *ReaderAt) findEnd(size int64) error {
 	most := (body - message.FinalOverhead) / r.stride()
 	least := most
 	if r.d.key != nil {
-		least = max(0, (body-message.FinalOverhead-maxFooter)/r.stride()-1)
+		least = max(0, (body-message.FinalOverhead-message.MaxFooter)/r.stride()-1)
 	}
 	var err error
 	for n := most; n >= least; n-- {
@@ -104,17 +104,13 @@ func (r *ReaderAt) findEnd(size int64) error {
 	return err
 }
 
-// maxFooter is the longest footer of a signed message: P-384 in DER takes 104
-// bytes at most, behind two of its length.
-const maxFooter = 2 + 104
-
 // tryEnd reports whether a verified final frame and, if any, a footer lie behind
 // n regular frames and end the message.
 func (r *ReaderAt) tryEnd(n, size int64) (bool, error) {
 	if n > message.MaxRegular {
 		return false, nil
 	}
-	raw := make([]byte, min(size-r.offset(n), message.FinalOverhead+r.frameLength()+maxFooter))
+	raw := make([]byte, min(size-r.offset(n), message.FinalOverhead+r.frameLength()+message.MaxFooter))
 	if err := readAt(r.src, raw, r.offset(n)); err != nil {
 		return false, err
 	}

@@ -14,17 +14,34 @@ import (
 type source struct {
 	r      io.Reader // nil: buf is all
 	buf    []byte
-	at     int  // in buf
-	target int  // bytes to ask the reader for at a time, once the buffer has grown
-	filled bool // the last read filled the buffer: there is more at hand
+	at     int // in buf
+	size   int // of buffers to come: it grows while reads fill them,
+	target int // up to this
 }
 
-const minBuffer = 4 << 10
+const (
+	minBuffer     = 4 << 10
+	maxEmptyReads = 100 // that an io.Reader may return in a row
+)
 
 // window returns what is buffered. It is valid until the next call of need.
 func (s *source) window() []byte { return s.buf[s.at:] }
 
 func (s *source) advance(n int) { s.at += n }
+
+// take advances by n bytes and returns them. They stay as they are: the source
+// goes on in spare. What was its buffer until now is the caller's, as old, to
+// become the spare of another call once the bytes are of no use any more.
+func (s *source) take(n int, spare []byte) (taken, old []byte) {
+	taken = s.buf[s.at : s.at+n : s.at+n]
+	if s.r == nil {
+		s.at += n // nothing is read any more
+		return taken, spare
+	}
+	old = s.buf
+	s.buf, s.at = append(spare[:0], s.buf[s.at+n:]...), 0
+	return taken, old
+}
 
 func (s *source) Read(p []byte) (int, error) {
 	if err := s.need(1); err != nil {
@@ -45,7 +62,9 @@ func (s *source) need(n int) error {
 		s.makeRoom(n)
 		k, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
 		s.buf = s.buf[:len(s.buf)+k]
-		s.filled = len(s.buf) == cap(s.buf)
+		if len(s.buf) == cap(s.buf) {
+			s.size = min(2*max(s.size, minBuffer), s.target)
+		}
 		switch {
 		case len(s.window()) >= n:
 			return nil
@@ -56,7 +75,7 @@ func (s *source) need(n int) error {
 		case k > 0:
 			empty = 0
 		default:
-			if empty++; empty == 100 {
+			if empty++; empty == maxEmptyReads {
 				return io.ErrNoProgress
 			}
 		}
@@ -74,12 +93,7 @@ func (s *source) ended() error {
 // makeRoom moves the window to the front of a buffer with room behind it.
 func (s *source) makeRoom(n int) {
 	have := len(s.window())
-	want := min(n, max(minBuffer, 2*have))
-	if s.filled {
-		want = max(want, min(s.target, 2*cap(s.buf)))
-	} else {
-		want = max(want, minBuffer)
-	}
+	want := max(min(n, 2*have), s.size, minBuffer)
 	if cap(s.buf) < want {
 		s.buf = append(make([]byte, 0, want), s.window()...)
 	} else {

@@ -5,20 +5,23 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"github.com/keywright/keywright/esdk/materials"
 )
 
-// Writer encrypts what is written to it, frame by frame.
+// Writer encrypts what is written to it, frame by frame. It is not for concurrent
+// use. Many bytes at a time are encrypted on several cores: in a Write of many,
+// or in ReadFrom, which is what io.Copy uses.
 type Writer struct {
 	ctx    context.Context
 	dst    io.Writer
 	e      *encryption
 	header *Header
-	plain  []byte // not encrypted yet
-	sealed []byte // buffer
-	batch  int    // bytes encrypted at a time: a multiple of the frame length
-	left   int64  // bytes that may still be written
+	plain  []byte    // not encrypted yet: what may be the last frame
+	sealed []byte    // not written yet
+	parts  []sealing // buffers of a pipeline
+	left   int64     // bytes that may still be written
 	err    error
 }
 
@@ -41,8 +44,7 @@ func (c *Client) NewWriter(ctx context.Context, dst io.Writer, m materials.Manag
 	if _, err := dst.Write(e.header); err != nil {
 		return nil, fmt.Errorf("writing the header: %w", err)
 	}
-	frames := max(1, batch(e.workers)/e.frameLength)
-	return &Writer{ctx: ctx, dst: dst, e: e, header: header, left: left, batch: frames * e.frameLength}, nil
+	return &Writer{ctx: ctx, dst: dst, e: e, header: header, left: left}, nil
 }
 
 // Header returns the message's header.
@@ -60,28 +62,104 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	w.left -= int64(len(p))
 	n := 0
-	for {
-		// A full batch waits for one byte more: the last frame is another kind.
-		if len(w.plain) == w.batch && n < len(p) {
-			if w.err = w.flush(w.plain, false); w.err != nil {
-				return n, w.err
+	if len(w.plain) > 0 && len(p) > 0 {
+		n = min(len(p), w.e.frameLength-len(w.plain))
+		w.plain = append(w.plain, p[:n]...)
+	}
+	// A full frame waits for one byte more: the last frame is another kind.
+	if n < len(p) {
+		if len(w.plain) > 0 {
+			if w.err = w.seal(w.plain, false); w.err != nil {
+				return 0, w.err
 			}
 			w.plain = w.plain[:0]
 		}
-		if len(w.plain) == 0 && len(p)-n > w.batch {
-			if w.err = w.flush(p[n:n+w.batch], false); w.err != nil {
-				return n, w.err
-			}
-			n += w.batch
-			continue
+		whole := w.e.regular(len(p) - n)
+		if w.err = w.sealAll(p[n : n+whole]); w.err != nil {
+			return n, w.err
 		}
-		if n == len(p) {
-			return n, nil
-		}
-		k := min(len(p)-n, w.batch-len(w.plain))
-		w.plain = append(w.plain, p[n:n+k]...)
-		n += k
+		n += whole
+		w.plain = append(w.plain, p[n:]...)
 	}
+	return len(p), nil
+}
+
+// ReadFrom implements io.ReaderFrom: it encrypts all that src holds, and reads,
+// encrypts and writes at the same time. It returns, with an error too, when a
+// Read of src that is under way has returned.
+func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if w.e.frameLength > pipelined {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	// A job's worth of bytes waits until there are more, since the last frame of
+	// all is another kind; it changes buffers with the next, so as not to move.
+	var (
+		read  int64
+		ended error // of src
+		ahead = make([]byte, 0, w.e.perJob())
+	)
+	more := func(p *sealing) error {
+		p.buf = slices.Grow(p.buf[:0], w.e.perJob())
+		n := copy(p.buf[:w.e.perJob()], w.plain)
+		w.plain = w.plain[:0]
+		var k int
+		k, ended = readFull(src, p.buf[n:w.e.perJob()])
+		p.buf = p.buf[:n+k]
+		if int64(k) > w.left {
+			return ErrPlaintextBound
+		}
+		w.left -= int64(k)
+		read += int64(k)
+		return nil
+	}
+	w.err = w.pipe(func(p *sealing) (bool, error) {
+		for p.plain = nil; len(p.plain) == 0 && ended == nil; {
+			if err := more(p); err != nil {
+				return false, err
+			}
+			if len(p.buf) > 0 {
+				ahead, p.buf = p.buf, ahead
+				p.plain = p.buf
+			}
+		}
+		if len(p.plain) == 0 && len(ahead) > 0 {
+			whole := w.e.regular(len(ahead))
+			w.plain = append(w.plain[:0], ahead[whole:]...)
+			ahead, p.buf = p.buf[:0], ahead
+			p.plain = p.buf[:whole]
+		}
+		return len(p.plain) > 0, nil
+	})
+	clear(ahead[:cap(ahead)])
+	for i := range w.parts {
+		clear(w.parts[i].buf[:cap(w.parts[i].buf)])
+	}
+	if w.err != nil {
+		return read, w.err
+	}
+	if ended == io.EOF {
+		ended = nil
+	}
+	return read, ended
+}
+
+// readFull fills p, or returns why it did not.
+func readFull(src io.Reader, p []byte) (n int, err error) {
+	for empty := 0; n < len(p) && err == nil; {
+		var k int
+		k, err = src.Read(p[n:])
+		n += k
+		if empty++; k > 0 {
+			empty = 0
+		}
+		if empty == maxEmptyReads && err == nil {
+			err = io.ErrNoProgress
+		}
+	}
+	return n, err
 }
 
 // Close writes what ends the message. It does not close the writer below. A
@@ -90,10 +168,9 @@ func (w *Writer) Close() error {
 	if w.err == errClosed {
 		return nil
 	}
-	if w.err != nil {
-		return w.err
+	if w.err == nil {
+		w.err = w.finish()
 	}
-	w.err = w.flush(w.plain, true)
 	clear(w.plain[:cap(w.plain)])
 	if w.err != nil {
 		return w.err
@@ -102,13 +179,112 @@ func (w *Writer) Close() error {
 	return nil
 }
 
-func (w *Writer) flush(plaintext []byte, last bool) error {
-	sealed, err := w.e.seal(w.ctx, w.sealed[:0], plaintext, last)
+func (w *Writer) finish() (err error) {
+	if err := w.seal(w.plain, true); err != nil {
+		return err
+	}
+	if w.sealed, err = w.e.appendFooter(w.sealed); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// sealAll seals frames that are not the last, several at a time if they are
+// many.
+func (w *Writer) sealAll(frames []byte) error {
+	per := w.e.perJob()
+	if len(frames) < 2*per*w.e.workers || w.e.workers == 1 {
+		for len(frames) > 0 {
+			n := min(per, len(frames))
+			if err := w.seal(frames[:n], false); err != nil {
+				return err
+			}
+			frames = frames[n:]
+		}
+		return nil
+	}
+	return w.pipe(func(p *sealing) (bool, error) {
+		n := min(per, len(frames))
+		p.plain, frames = frames[:n], frames[n:]
+		return n > 0, nil
+	})
+}
+
+// A sealing is a job of a Writer's pipeline.
+type sealing struct {
+	span
+	buf    []byte // for the plaintext, if it is not the caller's
+	sealed []byte
+}
+
+// pipe seals the frames that fill sets in parts, and writes them.
+func (w *Writer) pipe(fill func(*sealing) (bool, error)) error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if w.parts == nil {
+		w.parts = make([]sealing, slotsFor(w.e.workers))
+	}
+	p := pipeline{
+		fill: func(slot int) (bool, error) {
+			p := &w.parts[slot]
+			more, err := fill(p)
+			if !more || err != nil {
+				return false, err
+			}
+			size, err := w.e.reserve(&p.span, p.plain, false)
+			p.sealed = slices.Grow(p.sealed[:0], size)
+			return err == nil, err
+		},
+		work: func(slot int) error {
+			p := &w.parts[slot]
+			p.sealed = w.e.sealSpan(p.sealed[:0], p.span)
+			return nil
+		},
+		emit: func(slot int) error { return w.write(w.parts[slot].sealed) },
+	}
+	if w.e.hash != nil {
+		p.hash = func(slot int) { w.e.hash.Write(w.parts[slot].sealed) }
+	}
+	err := p.run(w.ctx, w.e.workers, len(w.parts))
+	for i := range w.parts {
+		w.parts[i].plain = nil // it may be the caller's
+	}
+	return err
+}
+
+// seal seals a few frames.
+func (w *Writer) seal(plaintext []byte, last bool) error {
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
+	var s span
+	size, err := w.e.reserve(&s, plaintext, last)
 	if err != nil {
 		return err
 	}
-	w.sealed = sealed
-	if _, err := w.dst.Write(sealed); err != nil {
+	start := len(w.sealed)
+	w.sealed = w.e.sealSpan(slices.Grow(w.sealed, size), s)
+	if w.e.hash != nil {
+		w.e.hash.Write(w.sealed[start:])
+	}
+	if len(w.sealed) >= chunk {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *Writer) flush() error {
+	if len(w.sealed) == 0 {
+		return nil
+	}
+	err := w.write(w.sealed)
+	w.sealed = w.sealed[:0]
+	return err
+}
+
+func (w *Writer) write(b []byte) error {
+	if _, err := w.dst.Write(b); err != nil {
 		return fmt.Errorf("writing the message: %w", err)
 	}
 	return nil

@@ -54,11 +54,28 @@ func AppendContext(dst []byte, context map[string]string) ([]byte, error) {
 // by UTF-16 units. A header is therefore authenticated by its bytes as they
 // were read, not by those AppendContext makes of the result.
 func ParseContext(b []byte) (map[string]string, error) {
+	pairs, err := ParsePairs(b)
+	if err != nil {
+		return nil, err
+	}
+	context := make(map[string]string, len(pairs))
+	for _, p := range pairs {
+		context[p.Key] = p.Value
+	}
+	return context, nil
+}
+
+// Pair is one entry of an encryption context.
+type Pair struct{ Key, Value string }
+
+// ParsePairs is ParseContext for those who must know the order in which the
+// pairs stand.
+func ParsePairs(b []byte) ([]Pair, error) {
 	if len(b) > maxContextSize {
 		return nil, ErrContextTooLarge
 	}
 	if len(b) == 0 {
-		return map[string]string{}, nil
+		return nil, nil
 	}
 	if len(b) < 2 {
 		return nil, fmt.Errorf("%w: it ends within the number of pairs", ErrContextMalformed)
@@ -69,10 +86,10 @@ func ParseContext(b []byte) (map[string]string, error) {
 	if n == 0 || n > len(rest)/4 {
 		return nil, fmt.Errorf("%w: it cannot hold %d pairs", ErrContextMalformed, n)
 	}
-	context := make(map[string]string, n)
-	for range n {
-		var pair [2]string
-		for i := range pair {
+	pairs := make([]Pair, n)
+	for i := range pairs {
+		p := &pairs[i]
+		for _, dst := range []*string{&p.Key, &p.Value} {
 			s, after, ok := cutString(rest)
 			if !ok {
 				return nil, fmt.Errorf("%w: it ends within a pair", ErrContextMalformed)
@@ -80,17 +97,37 @@ func ParseContext(b []byte) (map[string]string, error) {
 			if !utf8.Valid(s) {
 				return nil, ErrContextInvalid
 			}
-			pair[i], rest = string(s), after
+			*dst, rest = string(s), after
 		}
-		if _, dup := context[pair[0]]; dup {
-			return nil, fmt.Errorf("%w: the key %q occurs twice", ErrContextMalformed, pair[0])
-		}
-		context[pair[0]] = pair[1]
 	}
 	if len(rest) != 0 {
 		return nil, fmt.Errorf("%w: %d bytes follow its last pair", ErrContextMalformed, len(rest))
 	}
-	return context, nil
+	if k, twice := repeatedKey(pairs); twice {
+		return nil, fmt.Errorf("%w: the key %q occurs twice", ErrContextMalformed, k)
+	}
+	return pairs, nil
+}
+
+func repeatedKey(pairs []Pair) (key string, found bool) {
+	if len(pairs) > 8 { // with fewer, a map costs more
+		seen := make(map[string]bool, len(pairs))
+		for _, p := range pairs {
+			if seen[p.Key] {
+				return p.Key, true
+			}
+			seen[p.Key] = true
+		}
+		return "", false
+	}
+	for i, p := range pairs {
+		for _, q := range pairs[:i] {
+			if p.Key == q.Key {
+				return p.Key, true
+			}
+		}
+	}
+	return "", false
 }
 
 // contextSize is how many bytes AppendContext would append.

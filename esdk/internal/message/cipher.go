@@ -33,22 +33,45 @@ type Cipher struct {
 	aead       cipher.AEAD
 	id         []byte
 	commitment []byte
+	net400     bool
 }
 
 // Scratch holds what a Cipher needs for one frame at a time, so that a frame
 // costs no allocation.
 type Scratch struct {
-	aad   [idSizeV2 + 64]byte
+	of    *Cipher // whose frames of that kind all begin their aad so
+	kind  Kind
+	aad   []byte // in space
+	space [idSizeV2 + 64]byte
 	nonce [ivSize]byte
 }
 
 // NewCipher derives the keys of the message with that id from its data key,
 // which it does not keep.
 func NewCipher(s suite.Suite, id, dataKey []byte) (*Cipher, error) {
+	return newCipher(s, id, dataKey, false)
+}
+
+// NewNet400Cipher is NewCipher for messages of the AWS Encryption SDK for .NET
+// 4.0.0, which deviate: keys that are derived without a commitment do not depend
+// on the message's id, and where nothing is authenticated without being stored,
+// a header is authenticated with a count of zero behind it.
+//
+// Source: aws-encryption-sdk, EncryptDecrypt.dfy and KeyDerivation.dfy,
+// NetV4_0_0_RetryPolicy.
+func NewNet400Cipher(s suite.Suite, id, dataKey []byte) (*Cipher, error) {
+	return newCipher(s, id, dataKey, true)
+}
+
+func newCipher(s suite.Suite, id, dataKey []byte, net400 bool) (*Cipher, error) {
 	if len(dataKey) != s.KeyLen || len(id) != IDSize(s) {
 		return nil, fmt.Errorf("esdk: a data key of %d bytes for %v", len(dataKey), s.ID)
 	}
-	key, commitment, err := derive(s, id, dataKey)
+	salt := id
+	if net400 && !s.Committing {
+		salt = nil
+	}
+	key, commitment, err := derive(s, salt, dataKey)
 	if err != nil {
 		return nil, fmt.Errorf("deriving the message key: %w", err)
 	}
@@ -66,7 +89,7 @@ func NewCipher(s suite.Suite, id, dataKey []byte) (*Cipher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("setting up GCM: %w", err)
 	}
-	return &Cipher{aead: aead, id: bytes.Clone(id), commitment: commitment}, nil
+	return &Cipher{aead: aead, id: bytes.Clone(id), commitment: commitment, net400: net400}, nil
 }
 
 func derive(s suite.Suite, id, dataKey []byte) (key, commitment []byte, err error) {
@@ -81,16 +104,9 @@ func derive(s suite.Suite, id, dataKey []byte) (key, commitment []byte, err erro
 		key, err = hkdf.Key(sha512.New384, dataKey, nil, suiteID+string(id), s.KeyLen)
 		return key, nil, err
 	}
-	prk, err := hkdf.Extract(sha512.New, dataKey, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer clear(prk)
-	if key, err = hkdf.Expand(sha512.New, prk, suiteID+deriveLabel, s.KeyLen); err != nil {
-		return nil, nil, err
-	}
-	commitment, err = hkdf.Expand(sha512.New, prk, commitLabel, commitmentSize)
-	return key, commitment, err
+	key, commitment = make([]byte, s.KeyLen), make([]byte, commitmentSize)
+	hkdfSHA512(dataKey, id, [2]string{suiteID + deriveLabel, commitLabel}, [2][]byte{key, commitment})
+	return key, commitment, nil
 }
 
 // Commitment returns what the header of a committing suite stores, else nil.
@@ -105,18 +121,21 @@ func (c *Cipher) Commits(h *Header) bool {
 // SealHeader sets h.Tag over h.Body, with h.IV. Required is the serialized
 // encryption context that is authenticated and not stored.
 func (c *Cipher) SealHeader(h *Header, required []byte) {
-	c.aead.Seal(h.Tag[:0], h.IV[:], nil, headerAAD(h, required))
+	c.aead.Seal(h.Tag[:0], h.IV[:], nil, c.headerAAD(h, required))
 }
 
 // OpenHeader verifies h.Tag.
 func (c *Cipher) OpenHeader(h *Header, required []byte) error {
-	if _, err := c.aead.Open(nil, h.IV[:], h.Tag[:], headerAAD(h, required)); err != nil {
+	if _, err := c.aead.Open(nil, h.IV[:], h.Tag[:], c.headerAAD(h, required)); err != nil {
 		return fmt.Errorf("%w: header", ErrAuthentication)
 	}
 	return nil
 }
 
-func headerAAD(h *Header, required []byte) []byte {
+func (c *Cipher) headerAAD(h *Header, required []byte) []byte {
+	if c.net400 && len(required) == 0 {
+		required = []byte{0, 0}
+	}
 	if len(required) == 0 {
 		return h.Body
 	}
@@ -125,8 +144,7 @@ func headerAAD(h *Header, required []byte) []byte {
 
 // SealFrame appends the frame of that kind, Regular or Final, and number to dst.
 func (c *Cipher) SealFrame(dst, plaintext []byte, kind Kind, seq uint32, s *Scratch) []byte {
-	binary.BigEndian.PutUint32(s.nonce[ivSize-4:], seq)
-	clear(s.nonce[:ivSize-4])
+	binary.BigEndian.PutUint32(s.nonce[ivSize-4:], seq) // behind zeros
 	if kind == Final {
 		dst = binary.BigEndian.AppendUint32(dst, finalMark)
 	}
@@ -150,9 +168,11 @@ func (c *Cipher) OpenFrame(dst []byte, f *Frame, s *Scratch) ([]byte, error) {
 }
 
 func (c *Cipher) bodyAAD(s *Scratch, kind Kind, seq uint32, length int) []byte {
-	b := append(s.aad[:0], c.id...)
-	b = append(b, contentNames[kind]...)
-	b = binary.BigEndian.AppendUint32(b, seq)
+	if s.of != c || s.kind != kind {
+		s.of, s.kind = c, kind
+		s.aad = append(append(s.space[:0], c.id...), contentNames[kind]...)
+	}
+	b := binary.BigEndian.AppendUint32(s.aad, seq)
 	return binary.BigEndian.AppendUint64(b, uint64(length))
 }
 

@@ -10,6 +10,10 @@ import (
 	"github.com/keywright/keywright/esdk/suite"
 )
 
+// MaxFooter is the longest footer that is written: P-384 in DER takes 104 bytes
+// at most, behind two of its length.
+const MaxFooter = 2 + 104
+
 // Curve returns the curve of a signature of that kind, nil for none.
 func Curve(s suite.Signature) elliptic.Curve {
 	switch s {

@@ -58,6 +58,25 @@ func NewScanner(h *Header, limit uint32) *Scanner {
 // Seek makes the frame of that number the next one.
 func (s *Scanner) Seek(seq uint32) { s.next = seq }
 
+// Regular returns how many whole regular frames b begins with, at most limit,
+// how many bytes they take and how many their plaintext does. It looks only at
+// where they end. Next checks them, and may do so on a copy of the Scanner.
+func (s *Scanner) Regular(b []byte, limit int) (frames, size, plaintext int) {
+	length := int(s.frameLength)
+	if length == 0 {
+		return 0, 0, 0
+	}
+	stride := length + RegularOverhead
+	for frames < limit && len(b)-size >= stride && binary.BigEndian.Uint32(b[size:]) != finalMark {
+		size += stride
+		frames++
+	}
+	return frames, size, frames * length
+}
+
+// Skip goes on behind that many frames.
+func (s *Scanner) Skip(frames int) { s.next += uint32(frames) }
+
 // Next cuts the next frame off the front of b. Size is its length. Where b is
 // too short, size is greater than len(b): how many bytes are needed to go on.
 // After the last frame it must not be called again.

@@ -3,9 +3,9 @@ package message
 import (
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/keywright/keywright/esdk/materials"
 	"github.com/keywright/keywright/esdk/suite"
@@ -20,9 +20,6 @@ const (
 	contentFramed   = 2
 )
 
-// Pair is one entry of an encryption context.
-type Pair struct{ Key, Value string }
-
 // Header is a message's header.
 type Header struct {
 	Suite suite.Suite
@@ -30,7 +27,7 @@ type Header struct {
 	// Context is the stored encryption context in the order of the bytes. A
 	// writer sorts it by key; a reader takes any order, since some
 	// implementations sort by UTF-16.
-	Context     []Pair
+	Context     []materials.Pair
 	Keys        []materials.EncryptedDataKey
 	FrameLength uint32 // zero: the body is not framed
 	Commitment  []byte // 32 bytes in version 2, nil in version 1
@@ -106,7 +103,7 @@ func (h *Header) appendBody(b []byte) ([]byte, error) {
 	return append(b, h.Commitment...), nil
 }
 
-func appendContext(b []byte, pairs []Pair) ([]byte, error) {
+func appendContext(b []byte, pairs []materials.Pair) ([]byte, error) {
 	if len(pairs) == 0 {
 		return append(b, 0, 0), nil
 	}
@@ -153,7 +150,7 @@ func appendKeys(b []byte, keys []materials.EncryptedDataKey) ([]byte, error) {
 // Append appends the whole header as it stands in a message: Body, IV where the
 // version stores it, and Tag.
 func (h *Header) Append(b []byte) []byte {
-	b = append(b, h.Body...)
+	b = append(slices.Grow(b, h.Len()), h.Body...)
 	if !h.Suite.Committing {
 		b = append(b, h.IV[:]...)
 	}
@@ -169,11 +166,12 @@ func (h *Header) Len() int {
 }
 
 // SortedPairs returns a context as a writer stores it.
-func SortedPairs(context map[string]string) []Pair {
-	pairs := make([]Pair, 0, len(context))
-	// Go compares strings by their bytes, which is the order the format wants.
-	for _, k := range slices.Sorted(maps.Keys(context)) {
-		pairs = append(pairs, Pair{k, context[k]})
+func SortedPairs(context map[string]string) []materials.Pair {
+	pairs := make([]materials.Pair, 0, len(context))
+	for k, v := range context {
+		pairs = append(pairs, materials.Pair{Key: k, Value: v})
 	}
+	// Go compares strings by their bytes, which is the order the format wants.
+	slices.SortFunc(pairs, func(a, b materials.Pair) int { return strings.Compare(a.Key, b.Key) })
 	return pairs
 }

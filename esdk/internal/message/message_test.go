@@ -32,7 +32,7 @@ func header(t testing.TB, id suite.ID) *message.Header {
 	h := &message.Header{
 		Suite:       s,
 		ID:          bytes.Repeat([]byte{7}, message.IDSize(s)),
-		Context:     []message.Pair{{Key: "a", Value: "1"}, {Key: "b", Value: ""}},
+		Context:     []materials.Pair{{Key: "a", Value: "1"}, {Key: "b", Value: ""}},
 		Keys:        []materials.EncryptedDataKey{{ProviderID: "p", ProviderInfo: []byte("info"), Ciphertext: []byte("sealed")}},
 		FrameLength: 16,
 	}
@@ -186,7 +186,7 @@ func (r *repeat) Read(p []byte) (int, error) {
 func TestMarshalRefused(t *testing.T) {
 	h := header(t, suite.AES256GCMCommit)
 	long := strings.Repeat("x", 65536)
-	h.Context = []message.Pair{{Key: "k", Value: long[:65528]}}
+	h.Context = []materials.Pair{{Key: "k", Value: long[:65528]}}
 	if err := h.Marshal(); err != nil {
 		t.Errorf("context of 65535 bytes: %v", err)
 	}
@@ -393,4 +393,34 @@ func FuzzScanner(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestRegular counts the regular frames at the beginning of some bytes.
+func TestRegular(t *testing.T) {
+	h := &message.Header{FrameLength: 10}
+	regular := make([]byte, 10+message.RegularOverhead)
+	var body []byte
+	for i := range byte(5) {
+		regular[3] = i + 1
+		body = append(body, regular...)
+	}
+	final := append([]byte{255, 255, 255, 255, 0, 0, 0, 6}, make([]byte, 60)...)
+	for cut := range len(body) + 1 {
+		for limit := range 7 {
+			s := message.NewScanner(h, 0)
+			frames, size, plaintext := s.Regular(body[:cut], limit)
+			if want := min(limit, cut/len(regular)); frames != want || size != want*len(regular) || plaintext != want*10 {
+				t.Fatalf("%d bytes, limit %d: %d frames of %d and %d bytes, want %d", cut, limit, frames, size, plaintext, want)
+			}
+		}
+	}
+	s := message.NewScanner(h, 0)
+	frames, size, _ := s.Regular(append(body, final...), 10)
+	s.Skip(frames)
+	if f, _, err := s.Next(append(body, final...)[size:]); frames != 5 || err != nil || f.Seq != 6 || f.Kind != message.Final {
+		t.Errorf("behind %d frames: %+v, %v", frames, f, err)
+	}
+	if frames, _, _ := message.NewScanner(&message.Header{}, 0).Regular(body, 5); frames != 0 {
+		t.Errorf("%d frames in a body without", frames)
+	}
 }

@@ -24,7 +24,7 @@ type Limits struct {
 // ReadHeader reads a header from r, and nothing beyond it. It authenticates
 // nothing. Memory is allocated as bytes come in, not as they are announced.
 func ReadHeader(r io.Reader, limits Limits) (*Header, error) {
-	hr := &headerReader{r: r, limits: limits}
+	hr := &headerReader{r: r, limits: limits, buf: make([]byte, 0, 512)}
 	h := new(Header)
 	if err := hr.header(h); err != nil {
 		return nil, err
@@ -159,53 +159,16 @@ func (r *headerReader) version() (int, error) {
 	return 0, fmt.Errorf("%w: version 0x%02x", ErrVersion, v)
 }
 
-func (r *headerReader) context() ([]Pair, error) {
+func (r *headerReader) context() ([]materials.Pair, error) {
 	b, err := r.field()
-	if err != nil || len(b) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	malformed := fmt.Errorf("%w: the encryption context does not fill its length", ErrMalformed)
-	if len(b) < 2 {
-		return nil, malformed
+	pairs, err := materials.ParsePairs(b)
+	if errors.Is(err, materials.ErrContextMalformed) {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	count := int(binary.BigEndian.Uint16(b))
-	b = b[2:]
-	if count == 0 {
-		return nil, fmt.Errorf("%w: an encryption context without pairs", ErrMalformed)
-	}
-	var pairs []Pair
-	seen := make(map[string]bool)
-	next := func() (string, bool) {
-		if len(b) < 2 || len(b)-2 < int(binary.BigEndian.Uint16(b)) {
-			return "", false
-		}
-		n := 2 + int(binary.BigEndian.Uint16(b))
-		s := string(b[2:n])
-		b = b[n:]
-		return s, true
-	}
-	for range count {
-		k, ok := next()
-		if !ok {
-			return nil, malformed
-		}
-		v, ok := next()
-		if !ok {
-			return nil, malformed
-		}
-		if !utf8.ValidString(k) || !utf8.ValidString(v) {
-			return nil, materials.ErrContextInvalid
-		}
-		if seen[k] {
-			return nil, fmt.Errorf("%w: the encryption context has the key %q twice", ErrMalformed, k)
-		}
-		seen[k] = true
-		pairs = append(pairs, Pair{k, v})
-	}
-	if len(b) > 0 {
-		return nil, malformed
-	}
-	return pairs, nil
+	return pairs, err
 }
 
 func (r *headerReader) keys() ([]materials.EncryptedDataKey, error) {

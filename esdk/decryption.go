@@ -1,0 +1,240 @@
+package esdk
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"hash"
+	"io"
+	"slices"
+
+	"github.com/keywright/keywright/esdk/internal/message"
+)
+
+// decryption is a message that is being read.
+type decryption struct {
+	src     *source
+	header  *message.Header
+	cipher  *message.Cipher
+	scan    *message.Scanner
+	hash    hash.Hash
+	key     *ecdsa.PublicKey // nil: unsigned
+	jobs    []opening        // buffers of a pipeline
+	workers int
+	last    bool // the last frame was cut
+	done    bool // all was verified
+}
+
+// An opening is a job of a decryption's pipeline: some frames and, once they are
+// decrypted, their plaintext.
+type opening struct {
+	scan  message.Scanner // at the first of them
+	buf   []byte          // a buffer of the source, which raw lies in
+	raw   []byte          // all bytes of the frames
+	size  int             // of their plaintext
+	last  bool            // they are the last frame alone
+	plain []byte
+}
+
+// start begins with the body, or begins again.
+func (d *decryption) start(maxUnframed uint32) {
+	d.last, d.done = false, false
+	d.scan = message.NewScanner(d.header, maxUnframed)
+	if d.hash = message.NewHash(d.header.Suite.Signature); d.hash != nil {
+		d.hash.Write(d.header.Append(nil))
+	}
+}
+
+// next decrypts the frames that are at hand, waits for one if there are none,
+// and appends their plaintext to dst. When the last frame is among them, it
+// returns only after all that follows was verified, and sets done. With an error
+// it appends nothing.
+func (d *decryption) next(ctx context.Context, dst []byte) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return dst, err
+	}
+	if err := d.needFrame(); err != nil {
+		return dst, err
+	}
+	window := d.src.window()
+	whole, at := slices.Grow(dst, len(window)), 0
+	err := d.open(ctx, d.workersFor(len(window)), pipeline{fill: func(slot int) (bool, error) {
+		o := &d.jobs[slot]
+		if d.last {
+			return false, nil
+		}
+		if err := d.cut(o, window[at:]); err != nil || len(o.raw) == 0 {
+			return false, err
+		}
+		at += len(o.raw)
+		n := len(whole)
+		whole = whole[:n+o.size]
+		o.plain = whole[n:n:len(whole)]
+		return true, nil
+	}})
+	for i := range d.jobs {
+		d.jobs[i].plain = nil // dst is the caller's
+	}
+	d.src.advance(at)
+	if err == nil && d.last {
+		err = d.finish()
+	}
+	if err != nil {
+		clear(whole[len(dst):])
+		return dst, err
+	}
+	return whole, nil
+}
+
+// writeTo decrypts the rest of the message and writes it to w, while it goes on
+// reading. The frames of the last job are written only after all that follows
+// was verified.
+func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, err error) {
+	write := func(slot int) error {
+		p := d.jobs[slot].plain
+		if len(p) == 0 {
+			return nil
+		}
+		n, err := w.Write(p)
+		written += int64(n)
+		if err == nil && n < len(p) {
+			err = io.ErrShortWrite
+		}
+		return err
+	}
+	workers := d.workers
+	if l := d.header.FrameLength; l == 0 || l > pipelined {
+		workers = 1
+	}
+	d.src.target = d.perJob() * (int(d.header.FrameLength) + message.RegularOverhead)
+	slot := 0 // of the last job
+	err = d.open(ctx, workers, pipeline{
+		fill: func(next int) (bool, error) {
+			if d.last {
+				return false, nil
+			}
+			if err := d.needFrame(); err != nil {
+				return false, err
+			}
+			o := &d.jobs[next]
+			if err := d.cut(o, d.src.window()); err != nil {
+				return false, err
+			}
+			if workers == 1 {
+				d.src.advance(len(o.raw)) // nothing is read while the job lasts
+			} else {
+				o.raw, o.buf = d.src.take(len(o.raw), o.buf)
+			}
+			o.plain = slices.Grow(o.plain[:0], o.size)
+			slot = next
+			return true, nil
+		},
+		emit: func(slot int) error {
+			if d.jobs[slot].last {
+				return nil
+			}
+			return write(slot)
+		},
+	})
+	if err == nil {
+		if err = d.finish(); err == nil {
+			err = write(slot)
+		}
+	}
+	for i := range d.jobs {
+		clear(d.jobs[i].plain[:cap(d.jobs[i].plain)])
+	}
+	return written, err
+}
+
+// perJob is how many frames one goroutine decrypts at a time.
+func (d *decryption) perJob() int { return max(1, chunk/max(1, int(d.header.FrameLength))) }
+
+// workersFor is how many goroutines are worth while for that many bytes.
+func (d *decryption) workersFor(n int) int { return max(1, min(d.workers, n/chunk)) }
+
+// needFrame makes sure that the source's window begins with a whole frame.
+func (d *decryption) needFrame() error {
+	for {
+		scan := *d.scan
+		_, size, err := scan.Next(d.src.window())
+		if err != nil || size <= len(d.src.window()) {
+			return err
+		}
+		if err := d.src.body(size, "the body"); err != nil {
+			return err
+		}
+	}
+}
+
+// cut makes o of the frames that b begins with: some regular ones, or the last.
+// If there is none that is whole, o has no bytes.
+func (d *decryption) cut(o *opening, b []byte) error {
+	*o = opening{scan: *d.scan, buf: o.buf, plain: o.plain}
+	if frames, size, plaintext := d.scan.Regular(b, d.perJob()); frames > 0 {
+		d.scan.Skip(frames)
+		o.raw, o.size = b[:size], plaintext
+		return nil
+	}
+	f, size, err := d.scan.Next(b)
+	if err != nil || size > len(b) {
+		return err
+	}
+	d.last = f.Last()
+	o.raw, o.size, o.last = b[:size], f.PlaintextLen(), f.Last()
+	return nil
+}
+
+// open completes and runs a pipeline, of which jobs are filled in d.jobs.
+func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
+	if n := slotsFor(workers); len(d.jobs) < n {
+		d.jobs = append(d.jobs, make([]opening, n-len(d.jobs))...)
+	}
+	p.work = func(slot int) error {
+		o := &d.jobs[slot]
+		var scratch message.Scratch
+		for raw := o.raw; len(raw) > 0; {
+			f, size, err := o.scan.Next(raw)
+			if err != nil {
+				return err
+			}
+			plain, err := d.cipher.OpenFrame(o.plain, &f, &scratch)
+			if err != nil {
+				return &FrameError{Frame: f.Seq, Err: err}
+			}
+			o.plain, raw = plain, raw[size:]
+		}
+		return nil
+	}
+	if d.hash != nil {
+		p.hash = func(slot int) { d.hash.Write(d.jobs[slot].raw) }
+	}
+	return p.run(ctx, workers, slotsFor(workers))
+}
+
+// finish verifies what follows the last frame.
+func (d *decryption) finish() error {
+	if d.hash != nil {
+		if err := d.verifyFooter(); err != nil {
+			return err
+		}
+	}
+	if err := d.src.end(); err != nil {
+		return err
+	}
+	d.done = true
+	return nil
+}
+
+func (d *decryption) verifyFooter() error {
+	for range 2 {
+		if err := d.src.body(message.FooterLen(d.src.window()), "the signature"); err != nil {
+			return err
+		}
+	}
+	n := message.FooterLen(d.src.window())
+	if err := message.VerifyFooter(d.src.window()[:n], d.key, d.hash.Sum(nil)); err != nil {
+		return err
+	}
+	d.src.advance(n)
+	return nil
+}

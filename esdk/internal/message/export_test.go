@@ -1,0 +1,4 @@
+package message
+
+// HKDFSHA512 is tested by itself.
+var HKDFSHA512 = hkdfSHA512

@@ -1,0 +1,270 @@
+package esdk
+
+import (
+	"context"
+	"math"
+	"runtime"
+	"sync"
+)
+
+const (
+	// chunk is about how many bytes a job has: enough that its way through a
+	// pipeline costs nothing beside it, few enough for a core's cache.
+	chunk = 64 << 10
+	// pipelined is the longest frame of which several are held at a time.
+	// Longer ones go one after the other, in the memory of one.
+	pipelined = 1 << 20
+)
+
+// batch is how many bytes are read and decrypted at a time for Read.
+func batch(workers int) int { return slotsFor(workers) * chunk }
+
+// A goroutine that finds nothing to do looks again up to so many times, for some
+// microseconds, before it sleeps. Each time that was in vain it will try half as
+// often the next time, and twice as often when it helped.
+const (
+	minSpins = 8
+	maxSpins = 300
+)
+
+// A pipeline takes jobs, numbered from 0, through four stages. All but work do
+// one job at a time, in the order of the numbers; work does several at once, in
+// any order. A job is worked when it is filled, hashed and emitted when it is
+// worked, and its slot, the job's number modulo the number of slots, is filled
+// again when it is hashed and emitted.
+type pipeline struct {
+	// fill begins the job in that slot and reports whether there is one.
+	fill func(slot int) (bool, error)
+	work func(slot int) error
+	hash func(slot int)       // nil: nothing is hashed
+	emit func(slot int) error // nil: nothing is emitted
+}
+
+// slotsFor returns how many jobs are under way at a time: for each worker the
+// one it works on and one that waits before or behind it.
+func slotsFor(workers int) int {
+	if workers == 1 {
+		return 1
+	}
+	return 2 * workers
+}
+
+// run takes all jobs through the stages, on up to workers goroutines, the
+// caller's among them. It returns the error of the lowest job that has one: no
+// job from there on is emitted, and all below are. All goroutines have ended when
+// it returns. A panic of a stage becomes the caller's.
+func (p *pipeline) run(ctx context.Context, workers, slots int) error {
+	if workers == 1 {
+		return p.runAlone(ctx)
+	}
+	f := &flow{pipeline: p, ctx: ctx, slots: slots, worked: make([]bool, slots), end: math.MaxInt}
+	f.changed.L = &f.mu
+	var wg sync.WaitGroup
+	for range workers - 1 {
+		wg.Go(f.loop)
+	}
+	f.loop()
+	wg.Wait()
+	if f.panicked != nil {
+		panic(f.panicked)
+	}
+	return f.err
+}
+
+// runAlone is run for one worker, who needs one slot.
+func (p *pipeline) runAlone(ctx context.Context) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		more, err := p.fill(0)
+		if !more || err != nil {
+			return err
+		}
+		if err := p.work(0); err != nil {
+			return err
+		}
+		if p.hash != nil {
+			p.hash(0)
+		}
+		if p.emit == nil {
+			continue
+		}
+		if err := p.emit(0); err != nil {
+			return err
+		}
+	}
+}
+
+// flow is the state of a pipeline that runs.
+type flow struct {
+	*pipeline
+	ctx   context.Context
+	slots int
+
+	mu      sync.Mutex
+	changed sync.Cond
+	waiting int // goroutines
+
+	// Jobs that have passed a stage, or begun to be worked.
+	filled, started, hashed, emitted int
+	worked                           []bool // by slot
+	filling, hashing, emitting       bool
+
+	end      int   // jobs from here on are not done: there are none, or err is why
+	err      error // of the job end
+	panicked any
+}
+
+// A stage is one of the pipeline's, or a reason to do none.
+type stage int
+
+const (
+	toWait stage = iota
+	toStop
+	toFill
+	toWork
+	toHash
+	toEmit
+)
+
+// loop does what there is to do until there is nothing more.
+func (f *flow) loop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	patience := maxSpins
+	idle := 0 // times in a row that there was nothing to do
+	for {
+		stage, job := f.next()
+		switch stage {
+		case toStop:
+			f.changed.Broadcast()
+			return
+		case toWait:
+			// The other stages take microseconds, as a rule; to be woken takes
+			// longer, and by then there may be nothing to do again.
+			if idle++; idle < patience {
+				f.mu.Unlock()
+				runtime.Gosched()
+				f.mu.Lock()
+				continue
+			}
+			patience = max(minSpins, patience/2)
+			f.waiting++
+			f.changed.Wait()
+			f.waiting--
+			continue
+		case toHash:
+			if f.hash == nil {
+				f.hashed++
+				continue
+			}
+		case toEmit:
+			if f.emit == nil {
+				f.emitted++
+				continue
+			}
+		}
+		if idle > 0 && idle < patience {
+			patience = min(maxSpins, 2*patience) // it was worth while
+		}
+		idle = 0
+		f.begin(stage)
+		if f.waiting > 0 {
+			if also, _ := f.next(); also > toStop {
+				f.changed.Signal()
+			}
+		}
+		more, err := f.do(stage, job)
+		f.finish(stage, job, more, err)
+	}
+}
+
+// next returns what is to be done first: what frees slots, and of that the
+// hash, which is the slowest and must never pause.
+func (f *flow) next() (stage, int) {
+	ready := func(job int) bool { return job < f.started && job < f.end && f.worked[job%f.slots] }
+	switch {
+	case f.panicked != nil, f.emitted >= f.end && (f.hashed >= f.end || f.err != nil):
+		return toStop, 0
+	case !f.hashing && ready(f.hashed):
+		return toHash, f.hashed
+	case !f.emitting && ready(f.emitted):
+		return toEmit, f.emitted
+	case f.started < min(f.filled, f.end):
+		return toWork, f.started
+	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < f.slots:
+		return toFill, f.filled
+	}
+	return toWait, 0
+}
+
+func (f *flow) begin(s stage) {
+	switch s {
+	case toFill:
+		f.filling = true
+	case toWork:
+		f.started++
+	case toHash:
+		f.hashing = true
+	case toEmit:
+		f.emitting = true
+	}
+}
+
+// do does a stage without the lock.
+func (f *flow) do(s stage, job int) (more bool, err error) {
+	f.mu.Unlock()
+	returned := false
+	defer func() {
+		f.mu.Lock()
+		if !returned {
+			if f.panicked = recover(); f.panicked == nil {
+				f.panicked = "esdk: a stream below ended its goroutine"
+			}
+			f.changed.Broadcast()
+		}
+	}()
+	slot := job % f.slots
+	switch s {
+	case toFill:
+		if err = f.ctx.Err(); err == nil {
+			more, err = f.fill(slot)
+		}
+	case toWork:
+		if err = f.ctx.Err(); err == nil {
+			err = f.work(slot)
+		}
+	case toHash:
+		f.hash(slot)
+	case toEmit:
+		err = f.emit(slot)
+	}
+	returned = true
+	return more, err
+}
+
+// finish notes what came of a stage.
+func (f *flow) finish(s stage, job int, more bool, err error) {
+	switch s {
+	case toFill:
+		f.filling = false
+		if more {
+			f.worked[job%f.slots] = false
+			f.filled++
+		} else {
+			f.end = min(f.end, job)
+		}
+	case toWork:
+		f.worked[job%f.slots] = true
+	case toHash:
+		f.hashing = false
+		f.hashed++
+	case toEmit:
+		f.emitting = false
+		f.emitted++
+	}
+	if err != nil && (job < f.end || job == f.end && f.err == nil) {
+		f.end, f.err = job, err
+	}
+}
