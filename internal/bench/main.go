@@ -9,6 +9,9 @@
 // with encoding/json and encrypts with AES-GCM, and has no keys, no policies, no
 // state and no audit log.
 //
+// The envelope library is measured beside the cipher and the hash it consists of,
+// in this process.
+//
 // It is no test: it fails where a server answers wrongly, never because one is
 // slow.
 package main
@@ -18,6 +21,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,9 +31,10 @@ import (
 type options struct {
 	seconds time.Duration // that one cell of a table is measured
 	full    bool
-	dir     string // for data
-	binary  string // keywright; built where empty
-	profile string // folder for profiles; none where empty
+	dir     string         // for data
+	binary  string         // keywright; built where empty
+	profile string         // folder for profiles; none where empty
+	match   *regexp.Regexp // cells of the requests table; all where nil
 }
 
 // maxCell keeps a cell within the five minutes for which its requests, signed
@@ -44,6 +49,7 @@ var sections = []struct {
 	{"store", measureStore},
 	{"start", measureStart},
 	{"sizes", measureSizes},
+	{"streams", measureStreams},
 }
 
 func main() {
@@ -66,9 +72,13 @@ func run() (err error) {
 	seconds := flag.Float64("seconds", 2, "how long one cell is measured")
 	only := flag.String("only", strings.Join(names, ","), "what to measure")
 	asJSON := flag.Bool("json", false, "print JSON instead of a table")
-	flag.BoolVar(&o.full, "full", false, "measure a store of a million keys too, which takes a minute more and 3 GiB of disk")
+	flag.BoolVar(&o.full, "full", false, "measure a store of a million keys and streams of 10 GiB too, which takes minutes more and 3 GiB of disk")
 	flag.StringVar(&o.binary, "binary", "", "measure the start of this keywright instead of building one")
 	flag.StringVar(&o.profile, "profile", "", "instead of all else, write CPU and allocation profiles of the server under Encrypt into this `folder`")
+	flag.Func("match", "measure only the requests whose operation/bytes/concurrency match this `pattern`, as Encrypt/32/16", func(s string) (err error) {
+		o.match, err = regexp.Compile(s)
+		return err
+	})
 	parent := flag.String("dir", os.TempDir(), "a `folder` on the disk to be measured")
 	flag.Parse()
 	if o.seconds = time.Duration(*seconds * float64(time.Second)); o.seconds <= 0 || o.seconds > maxCell {

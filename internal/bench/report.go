@@ -23,6 +23,9 @@ type report struct {
 	SyncsSec float64      `json:"diskSyncsPerSecond,omitempty"`
 	Start    []startRow   `json:"start,omitempty"`
 	Sizes    []sizeRow    `json:"sizes,omitempty"`
+	Streams  []streamRow  `json:"streams,omitempty"`
+	Calls    []callRow    `json:"calls,omitempty"`
+	Memory   []memoryRow  `json:"streamMemory,omitempty"`
 }
 
 type requestRow struct {
@@ -54,6 +57,30 @@ type sizeRow struct {
 	LoadMiB     float64 `json:"loadedAnonymousMiB"`
 	RSSMiB      float64 `json:"loadedMiB"` // with the part of the store that is mapped
 	outcome
+}
+
+// streamRow is how fast a stream is beside the ceiling measured in the same
+// rounds.
+type streamRow struct {
+	What    string  `json:"what"`
+	MBSec   float64 `json:"megabytesPerSecond"`
+	Ceiling string  `json:"ceiling"`
+	Ratio   float64 `json:"ofCeiling"`
+}
+
+// callRow is streamRow for one call.
+type callRow struct {
+	What    string  `json:"what"`
+	Micros  float64 `json:"microseconds"`
+	Ceiling string  `json:"ceiling"`
+	Ratio   float64 `json:"ofCeiling"`
+}
+
+type memoryRow struct {
+	What    string  `json:"what"`
+	MiB     float64 `json:"streamMiB"`
+	PeakMiB float64 `json:"peakMiB"` // of the whole process
+	HeapMiB float64 `json:"heapMiB"` // of Go's heap
 }
 
 func newReport(folder string, seconds time.Duration) *report {
@@ -107,6 +134,30 @@ func (r *report) print(out io.Writer) error {
 		fmt.Fprintln(w, "keys\tstore MiB\tstart ms\tidle MiB\tloaded MiB\tresident MiB\tus CPU\trequests/s\tp50 us\tp99 us\t")
 		for _, s := range r.Sizes {
 			fmt.Fprintf(w, "%d\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t\n", s.Keys, s.StoreMiB, s.StartMillis, s.IdleMiB, s.LoadMiB, s.RSSMiB, s.CPUMicros, s.RequestsSec, s.P50Micros, s.P99Micros)
+		}
+		w.Flush()
+	}
+	if len(r.Streams) > 0 {
+		fmt.Fprint(out, "\nStreams: 16 MiB (signed: 64 MiB) in frames of 4096 bytes, from memory to nowhere. What is compared takes\nturns with its ceiling, the row with ratio 1 above it, in slices of milliseconds; medians.\n\n")
+		fmt.Fprintln(w, "stream\tMB/s\tof ceiling\t")
+		for _, s := range r.Streams {
+			fmt.Fprintf(w, "%s\t%.0f\t%.2f\t\n", s.What, s.MBSec, s.Ratio)
+		}
+		w.Flush()
+	}
+	if len(r.Calls) > 0 {
+		fmt.Fprint(out, "\nEnvelope calls, unsigned, compared in the same way.\n\n")
+		fmt.Fprintln(w, "call\tus\tof ceiling\t")
+		for _, c := range r.Calls {
+			fmt.Fprintf(w, "%s\t%.1f\t%.2f\t\n", c.What, c.Micros, c.Ratio)
+		}
+		w.Flush()
+	}
+	if len(r.Memory) > 0 {
+		fmt.Fprint(out, "\nStream memory: one process encrypts and decrypts at the same time. Resident is its largest resident set, with the\nprogram itself; heap is what Go took from the system for its heap.\n\n")
+		fmt.Fprintln(w, "stream\tMiB\tresident MiB\theap MiB\t")
+		for _, m := range r.Memory {
+			fmt.Fprintf(w, "%s\t%.0f\t%.1f\t%.1f\t\n", m.What, m.MiB, m.PeakMiB, m.HeapMiB)
 		}
 		w.Flush()
 	}

@@ -2,13 +2,16 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/keywright/keywright/internal/server"
 )
@@ -57,6 +60,12 @@ func measureRequests(o *options, r *report) error {
 		return err
 	}
 	for _, w := range workloads {
+		cells := slices.DeleteFunc(slices.Clone(concurrencies), func(n int) bool {
+			return o.match != nil && !o.match.MatchString(fmt.Sprintf("%s/%d/%d", w.operation, w.bytes, n))
+		})
+		if len(cells) == 0 {
+			continue
+		}
 		progress("requests: %s of %d bytes", w.operation, w.bytes)
 		bodies, response, err := prepare(keywright.addr, key, keyID, w.operation, w.bytes)
 		if err != nil {
@@ -75,29 +84,57 @@ func measureRequests(o *options, r *report) error {
 		if err != nil {
 			return err
 		}
-		for _, n := range concurrencies {
-			for _, s := range []struct {
-				name   string
-				child  *child
-				bodies [][]byte
-			}{
-				{"bare", bare, bodies},
-				{"minimal", minimal, minimalBodies},
-				{"keywright", keywright, bodies},
-			} {
-				requests, err := sign(s.child.addr, key, w.operation, s.bodies)
-				if err != nil {
-					return err
-				}
-				got, err := load(s.child, requests, n, o.seconds)
-				if err != nil {
-					return fmt.Errorf("the %s server: %w", s.name, err)
-				}
-				r.Requests = append(r.Requests, requestRow{Operation: w.operation, Bytes: w.bytes, Concurrency: n, Server: s.name, outcome: got})
+		for _, n := range cells {
+			servers := []*contender{
+				{name: "bare", child: bare, bodies: bodies},
+				{name: "minimal", child: minimal, bodies: minimalBodies},
+				{name: "keywright", child: keywright, bodies: bodies},
+			}
+			if err := compete(servers, key, w.operation, n, o.seconds); err != nil {
+				return err
+			}
+			for _, s := range servers {
+				r.Requests = append(r.Requests, requestRow{Operation: w.operation, Bytes: w.bytes, Concurrency: n, Server: s.name, outcome: s.median()})
 			}
 		}
 	}
 	return nil
+}
+
+// contender is a server that is measured beside others.
+type contender struct {
+	name   string
+	child  *child
+	bodies [][]byte
+	rounds []outcome
+}
+
+// rounds is in how many turns the servers of a cell are measured: a machine's
+// speed changes from second to second, and what is compared has to meet the same.
+const rounds = 5
+
+// compete measures each server for d, in turns.
+func compete(servers []*contender, key accessKey, operation string, concurrency int, d time.Duration) error {
+	for range rounds {
+		for _, s := range servers {
+			requests, err := sign(s.child.addr, key, operation, s.bodies)
+			if err != nil {
+				return err
+			}
+			got, err := load(s.child, requests, concurrency, d/rounds)
+			if err != nil {
+				return fmt.Errorf("the %s server: %w", s.name, err)
+			}
+			s.rounds = append(s.rounds, got)
+		}
+	}
+	return nil
+}
+
+// median returns the round whose CPU time is in the middle.
+func (s *contender) median() outcome {
+	slices.SortFunc(s.rounds, func(a, b outcome) int { return cmp.Compare(a.CPUMicros, b.CPUMicros) })
+	return s.rounds[len(s.rounds)/2]
 }
 
 // prepare makes the bodies of distinct requests of one kind for a server, and

@@ -33,6 +33,10 @@ const (
 
 // runRole is the child's main function.
 func runRole(role string, args []string) {
+	if role == streamRoleName {
+		json.NewEncoder(os.Stdout).Encode(runStreamRole(args))
+		return
+	}
 	endpoint, stop, err := serveRole(role, args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
