@@ -18,6 +18,7 @@ import (
 // this process in its environment, with keys in two Regions, whose ARNs are in
 // KEY (alias/app), OTHER (of eu-west-1) and GONE, which is disabled.
 func TestEnvelopeScripts(t *testing.T) {
+	skipProcesses(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "envelope"),
 		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"flip": flip},

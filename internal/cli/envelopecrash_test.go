@@ -149,6 +149,7 @@ func statuses(t *testing.T, kill func(files int) bool, args ...string) map[strin
 // A tree whose encryption is killed half-way has whole messages and nothing else
 // under their names; resumed, the others are done, and only those.
 func TestResumeAfterKill(t *testing.T) {
+	skipProcesses(t)
 	const n = 10_000
 	in, texts := smallTree(t, n)
 	out := memoryDir(t)
@@ -183,6 +184,7 @@ func TestResumeAfterKill(t *testing.T) {
 // A tree that is killed while it is rekeyed in place has in each file the old
 // message or the new one, whole; resumed, the old ones are done, and only those.
 func TestRekeyAfterKill(t *testing.T) {
+	skipProcesses(t)
 	const n = 2000
 	in, texts := smallTree(t, n)
 	tree := memoryDir(t)

@@ -24,6 +24,7 @@ import (
 // server and keys as those in testdata/envelope have, and two files with values
 // that it encrypted: db-password, with KEY, and eu, with OTHER.
 func TestExecDecryptScripts(t *testing.T) {
+	skipProcesses(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "exec-decrypt"),
 		RequireExplicitExec: true,

@@ -30,9 +30,20 @@ func TestMain(m *testing.M) {
 	})
 }
 
+// skipProcesses skips a test of very many processes where time is short. Under
+// the race detector each takes long to start, and what is concurrent in them is
+// tested under it in the packages below.
+func skipProcesses(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("starts hundreds of processes; runs without -short")
+	}
+}
+
 // TestScripts runs the scripts in testdata. In them are, beside keywright, kms,
 // a client that finds its server as AWS's tools do, and the commands below.
 func TestScripts(t *testing.T) {
+	skipProcesses(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -41,7 +41,7 @@ type serverCmd struct {
 	DevInsecureNetwork bool `help:"Let a development server listen beyond loopback, as in a container." env:"KEYWRIGHT_DEV_INSECURE_NETWORK"`
 
 	KeysPerRegion   int           `help:"Most keys of an account in a Region. Default 100000." placeholder:"N" env:"KEYWRIGHT_KEYS_PER_REGION"`
-	OpenKeys        int           `help:"Keys whose opened material is kept in locked memory. Default 10000." placeholder:"N" env:"KEYWRIGHT_OPEN_KEYS"`
+	OpenKeys        int           `help:"Keys whose opened material is kept in locked memory. Default 50000." placeholder:"N" env:"KEYWRIGHT_OPEN_KEYS"`
 	CacheBytes      int           `help:"Memory for decoded records. Default 67108864." placeholder:"BYTES" env:"KEYWRIGHT_CACHE_BYTES"`
 	DeletionGrace   time.Duration `help:"How long the material of a deleted key is kept before it is erased. Default 24h." placeholder:"TIME" env:"KEYWRIGHT_DELETION_GRACE"`
 	ShutdownTimeout time.Duration `help:"How long requests under way may take after SIGTERM. Default 15s." placeholder:"TIME" env:"KEYWRIGHT_SHUTDOWN_TIMEOUT"`
