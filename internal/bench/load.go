@@ -34,18 +34,49 @@ func (l *latencyRecorder) quantile(q float64) time.Duration {
 // load sends the requests in turn over as many connections as concurrency says,
 // each the next as soon as one is answered.
 func load(s *child, requests [][]byte, concurrency int, d time.Duration) (outcome, error) {
-	clients := make([]*client, concurrency)
-	for i := range clients {
-		c, err := dial(s.addr)
-		if err != nil {
-			return outcome{}, err
-		}
-		defer c.Close()
-		clients[i] = &client{conn: c, requests: requests, next: i * len(requests) / concurrency}
+	clients, end, err := connect(s, requests, concurrency)
+	defer end()
+	if err != nil {
+		return outcome{}, err
 	}
 	if _, err := drive(clients, min(warmUp, d)); err != nil {
 		return outcome{}, err
 	}
+	return measured(s, clients, d)
+}
+
+// once sends each request once.
+func once(s *child, requests [][]byte, concurrency int) (outcome, error) {
+	clients, end, err := connect(s, requests, concurrency)
+	defer end()
+	if err != nil {
+		return outcome{}, err
+	}
+	for i, c := range clients {
+		c.limit = (i+1)*len(requests)/concurrency - c.next
+	}
+	return measured(s, clients, maxCell)
+}
+
+// connect makes the clients that share the requests. Call end in any case.
+func connect(s *child, requests [][]byte, concurrency int) (clients []*client, end func(), err error) {
+	end = func() {
+		for _, c := range clients {
+			c.Close()
+		}
+	}
+	for i := range concurrency {
+		c, err := dial(s.addr)
+		if err != nil {
+			return nil, end, err
+		}
+		clients = append(clients, &client{conn: c, requests: requests, next: i * len(requests) / concurrency})
+	}
+	return clients, end, nil
+}
+
+// measured is what the server and the clients need for what the clients do in d.
+func measured(s *child, clients []*client, d time.Duration) (outcome, error) {
 	before, err := s.usage()
 	if err != nil {
 		return outcome{}, err
@@ -80,6 +111,7 @@ type client struct {
 	latencyRecorder
 	requests [][]byte
 	next     int
+	limit    int // of requests in a run; none where 0
 	buf      []byte
 }
 
@@ -98,7 +130,7 @@ func drive(clients []*client, d time.Duration) (time.Duration, error) {
 // run sends requests until then. What it recorded before is forgotten.
 func (c *client) run(until time.Time) (err error) {
 	c.all = c.all[:0]
-	for at := time.Now(); at.Before(until); {
+	for at := time.Now(); at.Before(until) && (c.limit == 0 || len(c.all) < c.limit); {
 		if c.buf, err = c.roundTrip(c.requests[c.next%len(c.requests)], c.buf); err != nil {
 			return err
 		}

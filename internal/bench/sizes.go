@@ -10,8 +10,8 @@ import (
 
 const (
 	sizesConcurrency = 16
-	// sizesDistinct bounds the keys that are used: each is used in turn, so with
-	// more keys than this, hardly any is used again before all caches forgot it.
+	// sizesDistinct bounds the keys that are used: about as many as the server's
+	// caches hold by default. Each is used once, and then again and again.
 	sizesDistinct = 30_000
 )
 
@@ -80,6 +80,11 @@ func measureSize(o *options, binary string, n int) (sizeRow, error) {
 	if err != nil {
 		return row, err
 	}
+	first, err := once(s, requests, sizesConcurrency)
+	if err != nil {
+		return row, err
+	}
+	row.FirstMicros = first.CPUMicros
 	if row.outcome, err = load(s, requests, sizesConcurrency, o.seconds); err != nil {
 		return row, err
 	}

@@ -91,9 +91,10 @@ type Config struct {
 	// KeysPerRegion is the most keys of an account in a Region; default 100,000.
 	KeysPerRegion int
 	// OpenKeys is how many keys' opened material stays in locked memory; default
-	// 10,000.
+	// 50,000, which takes 2 MiB.
 	OpenKeys int
-	// CacheBytes bounds the memory for decoded records; default 64 MiB.
+	// CacheBytes bounds the memory for decoded records; default 128 MiB,
+	// the records of some 40,000 keys.
 	CacheBytes int
 	// DeletionGrace is how long the material of a deleted key is kept before it
 	// is erased; default 24 hours.
@@ -236,7 +237,7 @@ func (cfg *Config) usesTLS() bool { return cfg.TLSAuto || cfg.TLSCert != "" }
 
 func (cfg *Config) cacheBytes() int {
 	if cfg.CacheBytes == 0 {
-		return 64 << 20
+		return 128 << 20
 	}
 	return cfg.CacheBytes
 }

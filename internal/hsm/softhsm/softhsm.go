@@ -33,7 +33,7 @@ type DomainKeys struct {
 
 // Options tune a Module. The zero value is right for most.
 type Options struct {
-	// Keys is how many opened KMS keys stay in memory: 10,000 if zero. More
+	// Keys is how many opened KMS keys stay in memory: 50,000 if zero. More
 	// than that, and the one least recently used is opened again when needed.
 	Keys int
 	// SigningKeys is the same for SigV4 signing keys, one per access key, day,
@@ -42,7 +42,7 @@ type Options struct {
 }
 
 const (
-	defaultKeys        = 10_000
+	defaultKeys        = 50_000
 	defaultSigningKeys = 2_000
 
 	derivedSize = 32 // of every secret in the arena
