@@ -25,20 +25,26 @@ func TestEnvelopeScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			srv, err := kmstest.Start(kmstest.Config{})
-			if err != nil {
-				return err
-			}
-			env.Defer(func() { srv.Close() })
-			for _, pair := range srv.Env() {
-				if strings.HasPrefix(pair, "AWS_") {
-					env.Vars = append(env.Vars, pair)
-				}
-			}
-			env.Setenv("ENDPOINT", srv.Endpoint)
-			return makeKeys(env, srv)
+			_, err := startWithKeys(env)
+			return err
 		},
 	})
+}
+
+// startWithKeys gives a script a server of its own, with keys.
+func startWithKeys(env *testscript.Env) (*kmstest.Server, error) {
+	srv, err := kmstest.Start(kmstest.Config{})
+	if err != nil {
+		return nil, err
+	}
+	env.Defer(func() { srv.Close() })
+	for _, pair := range srv.Env() {
+		if strings.HasPrefix(pair, "AWS_") {
+			env.Vars = append(env.Vars, pair)
+		}
+	}
+	env.Setenv("ENDPOINT", srv.Endpoint)
+	return srv, makeKeys(env, srv)
 }
 
 func makeKeys(env *testscript.Env, srv *kmstest.Server) error {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -30,18 +29,8 @@ func TestExecDecryptScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			srv, err := kmstest.Start(kmstest.Config{})
+			srv, err := startWithKeys(env)
 			if err != nil {
-				return err
-			}
-			env.Defer(func() { srv.Close() })
-			for _, pair := range srv.Env() {
-				if strings.HasPrefix(pair, "AWS_") {
-					env.Vars = append(env.Vars, pair)
-				}
-			}
-			env.Setenv("ENDPOINT", srv.Endpoint)
-			if err := makeKeys(env, srv); err != nil {
 				return err
 			}
 			if err := writeValue(t, env, srv, "db-password", "us-east-1", env.Getenv("KEY"), "DB_PASSWORD"); err != nil {
