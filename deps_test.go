@@ -87,6 +87,7 @@ var outside = map[string]string{
 	"golang.org/x/term":                           "internal/cli",
 	"golang.org/x/time/rate":                      "internal/awsjson internal/call",
 	"github.com/klauspost/compress/gzip":          "internal/audit",
+	"github.com/segmentio/asm/base64":             "internal/awsapi",
 	"github.com/alecthomas/kong":                  "internal/cli",
 	"github.com/schollz/progressbar/v3":           "internal/cli",
 	"github.com/prometheus/client_golang":         "internal/server",

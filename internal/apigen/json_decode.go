@@ -14,7 +14,8 @@ func writeJSONDecode(w *writer) {
 	for _, op := range w.Operations {
 		name := op.Name + "Request"
 		w.p("// Decode%s decodes and validates the body of %s. Its error is an", name, op.Name)
-		w.p("// *awsapi.Error, SerializationException or ValidationException.")
+		w.p("// *awsapi.Error, SerializationException or ValidationException. What it returns")
+		w.p("// has its blobs in body, which they overwrite.")
 		w.p("func Decode%s(body []byte) (*%s, error) {", name, name)
 		w.p("d := awsapi.NewDecoder(body)")
 		w.p("r := new(%s)", name)

@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"bytes"
-	"encoding/base64"
 	"errors"
 	"io"
 	"sync"
@@ -35,7 +34,7 @@ type Decoder struct {
 	err  *Error
 	// path leads to the value that is being read.
 	path []step
-	// scratch holds the last string that had escapes in it.
+	// scratch holds the last string that had escapes in it, or the last blob.
 	scratch    []byte
 	violations violations
 }
@@ -58,8 +57,9 @@ const (
 
 var decoders = sync.Pool{New: func() any { return new(Decoder) }}
 
-// NewDecoder returns a Decoder on body, which must not change until Finish. No
-// body at all stands for an empty object.
+// NewDecoder returns a Decoder on body, which must not change until Finish. The
+// Decoder itself changes it: blobs are decoded into their own place. No body at
+// all stands for an empty object.
 func NewDecoder(body []byte) *Decoder {
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -160,18 +160,13 @@ func (d *Decoder) value() []byte {
 	return raw
 }
 
-// text reads the next value, which must be a string, and returns what it
-// stands for. The bytes are valid until the next call.
-func (d *Decoder) text(want string) []byte {
+// quoted reads the next value, which must be a string, as it stands in the body.
+func (d *Decoder) quoted(want string) []byte {
 	if kind := d.json.PeekKind(); kind != '"' {
 		d.failType(kind, want)
 		return nil
 	}
-	raw := d.value()
-	if d.err != nil {
-		return nil
-	}
-	return d.unquote(raw)
+	return d.value()
 }
 
 // unquote returns what a valid JSON string stands for.
@@ -206,6 +201,16 @@ func (d *Decoder) skip() {
 	}
 }
 
+// text reads the next value, which must be a string, and returns what it
+// stands for. The bytes are valid until the next call.
+func (d *Decoder) text(want string) []byte {
+	raw := d.quoted(want)
+	if d.err != nil {
+		return nil
+	}
+	return d.unquote(raw)
+}
+
 // String reads a string or an enum's value.
 func (d *Decoder) String(s *StringShape) string {
 	b := d.text("String")
@@ -220,17 +225,28 @@ func (d *Decoder) String(s *StringShape) string {
 }
 
 // Blob reads binary data in base64: standard alphabet, with padding, and with
-// no set bits left over at the end.
+// no set bits left over at the end. What it returns lies in the body, so that
+// no copy of a plaintext is left when the body's owner wipes it.
 func (d *Decoder) Blob(s *BlobShape) []byte {
-	src := d.text("Blob")
+	raw := d.quoted("Blob")
 	if d.err != nil {
 		return nil
 	}
-	b, ok := decodeBase64(src)
-	if !ok {
+	d.scratch = d.scratch[:0]
+	src := d.unquote(raw)
+	if d.err != nil {
+		return nil
+	}
+	// Nobody promises that decoding works in place, so it goes by the scratch,
+	// behind what unquote may have put there.
+	start := len(d.scratch)
+	var ok bool
+	if d.scratch, ok = appendDecoded(d.scratch, src); !ok {
 		d.fail("Invalid base64.")
 		return nil
 	}
+	n := copy(raw, d.scratch[start:])
+	b := raw[:n:n]
 	s.validate(d, b)
 	return b
 }
@@ -291,23 +307,4 @@ func (d *Decoder) Time() time.Time {
 		d.fail("NUMBER_VALUE can not be converted to " + want)
 	}
 	return t
-}
-
-var strictBase64 = base64.StdEncoding.Strict()
-
-// decodeBase64 returns the bytes that src stands for, and whether it is base64
-// in its one canonical form.
-func decodeBase64(src []byte) ([]byte, bool) {
-	if len(src)%4 != 0 {
-		return nil, false
-	}
-	size := len(src) / 4 * 3
-	for i := len(src); i > max(0, len(src)-2) && src[i-1] == '='; i-- {
-		size--
-	}
-	dst := make([]byte, len(src)/4*3)
-	// The standard library skips line breaks; then it finds fewer bytes than
-	// the length of src says.
-	n, err := strictBase64.Decode(dst, src)
-	return dst[:n:n], err == nil && n == size
 }

@@ -1,7 +1,6 @@
 package awsapi
 
 import (
-	"encoding/base64"
 	"maps"
 	"slices"
 	"strconv"
@@ -40,7 +39,7 @@ func plain[S ~string](s S) bool {
 // AppendBlob appends b in base64, as AWS writes binary members.
 func AppendBlob(dst, b []byte) []byte {
 	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, b)
+	dst = appendEncoded(dst, b)
 	return append(dst, '"')
 }
 

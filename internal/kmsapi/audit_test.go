@@ -1,6 +1,7 @@
 package kmsapi_test
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func TestAppendAudit(t *testing.T) {
 func TestAuditShowsTheRequest(t *testing.T) {
 	for name, g := range readGolden(t) {
 		id, _ := kmsapi.OperationByName(name)
-		r, err := kmsapi.DecodeRequest(id, g.Request)
+		r, err := kmsapi.DecodeRequest(id, bytes.Clone(g.Request))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func asAudit(v any) any {
 func TestAuditShowsNoSecrets(t *testing.T) {
 	for name, g := range readGolden(t) {
 		id, _ := kmsapi.OperationByName(name)
-		r, err := kmsapi.DecodeRequest(id, g.Request)
+		r, err := kmsapi.DecodeRequest(id, bytes.Clone(g.Request))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,8 +20,10 @@ func BenchmarkDecodeEncrypt(b *testing.B) {
 			}).AppendJSON(nil)
 			b.SetBytes(int64(size))
 			b.ReportAllocs()
+			scratch := make([]byte, len(body))
 			for b.Loop() {
-				if _, err := kmsapi.DecodeEncryptRequest(body); err != nil {
+				copy(scratch, body)
+				if _, err := kmsapi.DecodeEncryptRequest(scratch); err != nil {
 					b.Fatal(err)
 				}
 			}

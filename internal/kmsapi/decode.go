@@ -7,7 +7,8 @@ import (
 )
 
 // DecodeCancelKeyDeletionRequest decodes and validates the body of CancelKeyDeletion. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeCancelKeyDeletionRequest(body []byte) (*CancelKeyDeletionRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(CancelKeyDeletionRequest)
@@ -19,7 +20,8 @@ func DecodeCancelKeyDeletionRequest(body []byte) (*CancelKeyDeletionRequest, err
 }
 
 // DecodeConnectCustomKeyStoreRequest decodes and validates the body of ConnectCustomKeyStore. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeConnectCustomKeyStoreRequest(body []byte) (*ConnectCustomKeyStoreRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ConnectCustomKeyStoreRequest)
@@ -31,7 +33,8 @@ func DecodeConnectCustomKeyStoreRequest(body []byte) (*ConnectCustomKeyStoreRequ
 }
 
 // DecodeCreateAliasRequest decodes and validates the body of CreateAlias. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeCreateAliasRequest(body []byte) (*CreateAliasRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(CreateAliasRequest)
@@ -43,7 +46,8 @@ func DecodeCreateAliasRequest(body []byte) (*CreateAliasRequest, error) {
 }
 
 // DecodeCreateCustomKeyStoreRequest decodes and validates the body of CreateCustomKeyStore. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeCreateCustomKeyStoreRequest(body []byte) (*CreateCustomKeyStoreRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(CreateCustomKeyStoreRequest)
@@ -55,7 +59,8 @@ func DecodeCreateCustomKeyStoreRequest(body []byte) (*CreateCustomKeyStoreReques
 }
 
 // DecodeCreateGrantRequest decodes and validates the body of CreateGrant. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeCreateGrantRequest(body []byte) (*CreateGrantRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(CreateGrantRequest)
@@ -67,7 +72,8 @@ func DecodeCreateGrantRequest(body []byte) (*CreateGrantRequest, error) {
 }
 
 // DecodeCreateKeyRequest decodes and validates the body of CreateKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeCreateKeyRequest(body []byte) (*CreateKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(CreateKeyRequest)
@@ -79,7 +85,8 @@ func DecodeCreateKeyRequest(body []byte) (*CreateKeyRequest, error) {
 }
 
 // DecodeDecryptRequest decodes and validates the body of Decrypt. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDecryptRequest(body []byte) (*DecryptRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DecryptRequest)
@@ -91,7 +98,8 @@ func DecodeDecryptRequest(body []byte) (*DecryptRequest, error) {
 }
 
 // DecodeDeleteAliasRequest decodes and validates the body of DeleteAlias. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDeleteAliasRequest(body []byte) (*DeleteAliasRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DeleteAliasRequest)
@@ -103,7 +111,8 @@ func DecodeDeleteAliasRequest(body []byte) (*DeleteAliasRequest, error) {
 }
 
 // DecodeDeleteCustomKeyStoreRequest decodes and validates the body of DeleteCustomKeyStore. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDeleteCustomKeyStoreRequest(body []byte) (*DeleteCustomKeyStoreRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DeleteCustomKeyStoreRequest)
@@ -115,7 +124,8 @@ func DecodeDeleteCustomKeyStoreRequest(body []byte) (*DeleteCustomKeyStoreReques
 }
 
 // DecodeDeleteImportedKeyMaterialRequest decodes and validates the body of DeleteImportedKeyMaterial. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDeleteImportedKeyMaterialRequest(body []byte) (*DeleteImportedKeyMaterialRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DeleteImportedKeyMaterialRequest)
@@ -127,7 +137,8 @@ func DecodeDeleteImportedKeyMaterialRequest(body []byte) (*DeleteImportedKeyMate
 }
 
 // DecodeDeriveSharedSecretRequest decodes and validates the body of DeriveSharedSecret. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDeriveSharedSecretRequest(body []byte) (*DeriveSharedSecretRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DeriveSharedSecretRequest)
@@ -139,7 +150,8 @@ func DecodeDeriveSharedSecretRequest(body []byte) (*DeriveSharedSecretRequest, e
 }
 
 // DecodeDescribeCustomKeyStoresRequest decodes and validates the body of DescribeCustomKeyStores. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDescribeCustomKeyStoresRequest(body []byte) (*DescribeCustomKeyStoresRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DescribeCustomKeyStoresRequest)
@@ -151,7 +163,8 @@ func DecodeDescribeCustomKeyStoresRequest(body []byte) (*DescribeCustomKeyStores
 }
 
 // DecodeDescribeKeyRequest decodes and validates the body of DescribeKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDescribeKeyRequest(body []byte) (*DescribeKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DescribeKeyRequest)
@@ -163,7 +176,8 @@ func DecodeDescribeKeyRequest(body []byte) (*DescribeKeyRequest, error) {
 }
 
 // DecodeDisableKeyRequest decodes and validates the body of DisableKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDisableKeyRequest(body []byte) (*DisableKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DisableKeyRequest)
@@ -175,7 +189,8 @@ func DecodeDisableKeyRequest(body []byte) (*DisableKeyRequest, error) {
 }
 
 // DecodeDisableKeyRotationRequest decodes and validates the body of DisableKeyRotation. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDisableKeyRotationRequest(body []byte) (*DisableKeyRotationRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DisableKeyRotationRequest)
@@ -187,7 +202,8 @@ func DecodeDisableKeyRotationRequest(body []byte) (*DisableKeyRotationRequest, e
 }
 
 // DecodeDisconnectCustomKeyStoreRequest decodes and validates the body of DisconnectCustomKeyStore. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeDisconnectCustomKeyStoreRequest(body []byte) (*DisconnectCustomKeyStoreRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(DisconnectCustomKeyStoreRequest)
@@ -199,7 +215,8 @@ func DecodeDisconnectCustomKeyStoreRequest(body []byte) (*DisconnectCustomKeySto
 }
 
 // DecodeEnableKeyRequest decodes and validates the body of EnableKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeEnableKeyRequest(body []byte) (*EnableKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(EnableKeyRequest)
@@ -211,7 +228,8 @@ func DecodeEnableKeyRequest(body []byte) (*EnableKeyRequest, error) {
 }
 
 // DecodeEnableKeyRotationRequest decodes and validates the body of EnableKeyRotation. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeEnableKeyRotationRequest(body []byte) (*EnableKeyRotationRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(EnableKeyRotationRequest)
@@ -223,7 +241,8 @@ func DecodeEnableKeyRotationRequest(body []byte) (*EnableKeyRotationRequest, err
 }
 
 // DecodeEncryptRequest decodes and validates the body of Encrypt. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeEncryptRequest(body []byte) (*EncryptRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(EncryptRequest)
@@ -235,7 +254,8 @@ func DecodeEncryptRequest(body []byte) (*EncryptRequest, error) {
 }
 
 // DecodeGenerateDataKeyRequest decodes and validates the body of GenerateDataKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateDataKeyRequest(body []byte) (*GenerateDataKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateDataKeyRequest)
@@ -247,7 +267,8 @@ func DecodeGenerateDataKeyRequest(body []byte) (*GenerateDataKeyRequest, error) 
 }
 
 // DecodeGenerateDataKeyPairRequest decodes and validates the body of GenerateDataKeyPair. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateDataKeyPairRequest(body []byte) (*GenerateDataKeyPairRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateDataKeyPairRequest)
@@ -259,7 +280,8 @@ func DecodeGenerateDataKeyPairRequest(body []byte) (*GenerateDataKeyPairRequest,
 }
 
 // DecodeGenerateDataKeyPairWithoutPlaintextRequest decodes and validates the body of GenerateDataKeyPairWithoutPlaintext. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateDataKeyPairWithoutPlaintextRequest(body []byte) (*GenerateDataKeyPairWithoutPlaintextRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateDataKeyPairWithoutPlaintextRequest)
@@ -271,7 +293,8 @@ func DecodeGenerateDataKeyPairWithoutPlaintextRequest(body []byte) (*GenerateDat
 }
 
 // DecodeGenerateDataKeyWithoutPlaintextRequest decodes and validates the body of GenerateDataKeyWithoutPlaintext. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateDataKeyWithoutPlaintextRequest(body []byte) (*GenerateDataKeyWithoutPlaintextRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateDataKeyWithoutPlaintextRequest)
@@ -283,7 +306,8 @@ func DecodeGenerateDataKeyWithoutPlaintextRequest(body []byte) (*GenerateDataKey
 }
 
 // DecodeGenerateMacRequest decodes and validates the body of GenerateMac. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateMacRequest(body []byte) (*GenerateMacRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateMacRequest)
@@ -295,7 +319,8 @@ func DecodeGenerateMacRequest(body []byte) (*GenerateMacRequest, error) {
 }
 
 // DecodeGenerateRandomRequest decodes and validates the body of GenerateRandom. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGenerateRandomRequest(body []byte) (*GenerateRandomRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GenerateRandomRequest)
@@ -307,7 +332,8 @@ func DecodeGenerateRandomRequest(body []byte) (*GenerateRandomRequest, error) {
 }
 
 // DecodeGetKeyLastUsageRequest decodes and validates the body of GetKeyLastUsage. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGetKeyLastUsageRequest(body []byte) (*GetKeyLastUsageRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GetKeyLastUsageRequest)
@@ -319,7 +345,8 @@ func DecodeGetKeyLastUsageRequest(body []byte) (*GetKeyLastUsageRequest, error) 
 }
 
 // DecodeGetKeyPolicyRequest decodes and validates the body of GetKeyPolicy. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGetKeyPolicyRequest(body []byte) (*GetKeyPolicyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GetKeyPolicyRequest)
@@ -331,7 +358,8 @@ func DecodeGetKeyPolicyRequest(body []byte) (*GetKeyPolicyRequest, error) {
 }
 
 // DecodeGetKeyRotationStatusRequest decodes and validates the body of GetKeyRotationStatus. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGetKeyRotationStatusRequest(body []byte) (*GetKeyRotationStatusRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GetKeyRotationStatusRequest)
@@ -343,7 +371,8 @@ func DecodeGetKeyRotationStatusRequest(body []byte) (*GetKeyRotationStatusReques
 }
 
 // DecodeGetParametersForImportRequest decodes and validates the body of GetParametersForImport. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGetParametersForImportRequest(body []byte) (*GetParametersForImportRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GetParametersForImportRequest)
@@ -355,7 +384,8 @@ func DecodeGetParametersForImportRequest(body []byte) (*GetParametersForImportRe
 }
 
 // DecodeGetPublicKeyRequest decodes and validates the body of GetPublicKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeGetPublicKeyRequest(body []byte) (*GetPublicKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(GetPublicKeyRequest)
@@ -367,7 +397,8 @@ func DecodeGetPublicKeyRequest(body []byte) (*GetPublicKeyRequest, error) {
 }
 
 // DecodeImportKeyMaterialRequest decodes and validates the body of ImportKeyMaterial. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeImportKeyMaterialRequest(body []byte) (*ImportKeyMaterialRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ImportKeyMaterialRequest)
@@ -379,7 +410,8 @@ func DecodeImportKeyMaterialRequest(body []byte) (*ImportKeyMaterialRequest, err
 }
 
 // DecodeListAliasesRequest decodes and validates the body of ListAliases. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListAliasesRequest(body []byte) (*ListAliasesRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListAliasesRequest)
@@ -391,7 +423,8 @@ func DecodeListAliasesRequest(body []byte) (*ListAliasesRequest, error) {
 }
 
 // DecodeListGrantsRequest decodes and validates the body of ListGrants. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListGrantsRequest(body []byte) (*ListGrantsRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListGrantsRequest)
@@ -403,7 +436,8 @@ func DecodeListGrantsRequest(body []byte) (*ListGrantsRequest, error) {
 }
 
 // DecodeListKeyPoliciesRequest decodes and validates the body of ListKeyPolicies. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListKeyPoliciesRequest(body []byte) (*ListKeyPoliciesRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListKeyPoliciesRequest)
@@ -415,7 +449,8 @@ func DecodeListKeyPoliciesRequest(body []byte) (*ListKeyPoliciesRequest, error) 
 }
 
 // DecodeListKeyRotationsRequest decodes and validates the body of ListKeyRotations. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListKeyRotationsRequest(body []byte) (*ListKeyRotationsRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListKeyRotationsRequest)
@@ -427,7 +462,8 @@ func DecodeListKeyRotationsRequest(body []byte) (*ListKeyRotationsRequest, error
 }
 
 // DecodeListKeysRequest decodes and validates the body of ListKeys. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListKeysRequest(body []byte) (*ListKeysRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListKeysRequest)
@@ -439,7 +475,8 @@ func DecodeListKeysRequest(body []byte) (*ListKeysRequest, error) {
 }
 
 // DecodeListResourceTagsRequest decodes and validates the body of ListResourceTags. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListResourceTagsRequest(body []byte) (*ListResourceTagsRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListResourceTagsRequest)
@@ -451,7 +488,8 @@ func DecodeListResourceTagsRequest(body []byte) (*ListResourceTagsRequest, error
 }
 
 // DecodeListRetirableGrantsRequest decodes and validates the body of ListRetirableGrants. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeListRetirableGrantsRequest(body []byte) (*ListRetirableGrantsRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ListRetirableGrantsRequest)
@@ -463,7 +501,8 @@ func DecodeListRetirableGrantsRequest(body []byte) (*ListRetirableGrantsRequest,
 }
 
 // DecodePutKeyPolicyRequest decodes and validates the body of PutKeyPolicy. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodePutKeyPolicyRequest(body []byte) (*PutKeyPolicyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(PutKeyPolicyRequest)
@@ -475,7 +514,8 @@ func DecodePutKeyPolicyRequest(body []byte) (*PutKeyPolicyRequest, error) {
 }
 
 // DecodeReEncryptRequest decodes and validates the body of ReEncrypt. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeReEncryptRequest(body []byte) (*ReEncryptRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ReEncryptRequest)
@@ -487,7 +527,8 @@ func DecodeReEncryptRequest(body []byte) (*ReEncryptRequest, error) {
 }
 
 // DecodeReplicateKeyRequest decodes and validates the body of ReplicateKey. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeReplicateKeyRequest(body []byte) (*ReplicateKeyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ReplicateKeyRequest)
@@ -499,7 +540,8 @@ func DecodeReplicateKeyRequest(body []byte) (*ReplicateKeyRequest, error) {
 }
 
 // DecodeRetireGrantRequest decodes and validates the body of RetireGrant. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeRetireGrantRequest(body []byte) (*RetireGrantRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(RetireGrantRequest)
@@ -511,7 +553,8 @@ func DecodeRetireGrantRequest(body []byte) (*RetireGrantRequest, error) {
 }
 
 // DecodeRevokeGrantRequest decodes and validates the body of RevokeGrant. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeRevokeGrantRequest(body []byte) (*RevokeGrantRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(RevokeGrantRequest)
@@ -523,7 +566,8 @@ func DecodeRevokeGrantRequest(body []byte) (*RevokeGrantRequest, error) {
 }
 
 // DecodeRotateKeyOnDemandRequest decodes and validates the body of RotateKeyOnDemand. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeRotateKeyOnDemandRequest(body []byte) (*RotateKeyOnDemandRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(RotateKeyOnDemandRequest)
@@ -535,7 +579,8 @@ func DecodeRotateKeyOnDemandRequest(body []byte) (*RotateKeyOnDemandRequest, err
 }
 
 // DecodeScheduleKeyDeletionRequest decodes and validates the body of ScheduleKeyDeletion. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeScheduleKeyDeletionRequest(body []byte) (*ScheduleKeyDeletionRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(ScheduleKeyDeletionRequest)
@@ -547,7 +592,8 @@ func DecodeScheduleKeyDeletionRequest(body []byte) (*ScheduleKeyDeletionRequest,
 }
 
 // DecodeSignRequest decodes and validates the body of Sign. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeSignRequest(body []byte) (*SignRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(SignRequest)
@@ -559,7 +605,8 @@ func DecodeSignRequest(body []byte) (*SignRequest, error) {
 }
 
 // DecodeTagResourceRequest decodes and validates the body of TagResource. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeTagResourceRequest(body []byte) (*TagResourceRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(TagResourceRequest)
@@ -571,7 +618,8 @@ func DecodeTagResourceRequest(body []byte) (*TagResourceRequest, error) {
 }
 
 // DecodeUntagResourceRequest decodes and validates the body of UntagResource. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeUntagResourceRequest(body []byte) (*UntagResourceRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(UntagResourceRequest)
@@ -583,7 +631,8 @@ func DecodeUntagResourceRequest(body []byte) (*UntagResourceRequest, error) {
 }
 
 // DecodeUpdateAliasRequest decodes and validates the body of UpdateAlias. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeUpdateAliasRequest(body []byte) (*UpdateAliasRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(UpdateAliasRequest)
@@ -595,7 +644,8 @@ func DecodeUpdateAliasRequest(body []byte) (*UpdateAliasRequest, error) {
 }
 
 // DecodeUpdateCustomKeyStoreRequest decodes and validates the body of UpdateCustomKeyStore. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeUpdateCustomKeyStoreRequest(body []byte) (*UpdateCustomKeyStoreRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(UpdateCustomKeyStoreRequest)
@@ -607,7 +657,8 @@ func DecodeUpdateCustomKeyStoreRequest(body []byte) (*UpdateCustomKeyStoreReques
 }
 
 // DecodeUpdateKeyDescriptionRequest decodes and validates the body of UpdateKeyDescription. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeUpdateKeyDescriptionRequest(body []byte) (*UpdateKeyDescriptionRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(UpdateKeyDescriptionRequest)
@@ -619,7 +670,8 @@ func DecodeUpdateKeyDescriptionRequest(body []byte) (*UpdateKeyDescriptionReques
 }
 
 // DecodeUpdatePrimaryRegionRequest decodes and validates the body of UpdatePrimaryRegion. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeUpdatePrimaryRegionRequest(body []byte) (*UpdatePrimaryRegionRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(UpdatePrimaryRegionRequest)
@@ -631,7 +683,8 @@ func DecodeUpdatePrimaryRegionRequest(body []byte) (*UpdatePrimaryRegionRequest,
 }
 
 // DecodeVerifyRequest decodes and validates the body of Verify. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeVerifyRequest(body []byte) (*VerifyRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(VerifyRequest)
@@ -643,7 +696,8 @@ func DecodeVerifyRequest(body []byte) (*VerifyRequest, error) {
 }
 
 // DecodeVerifyMacRequest decodes and validates the body of VerifyMac. Its error is an
-// *awsapi.Error, SerializationException or ValidationException.
+// *awsapi.Error, SerializationException or ValidationException. What it returns
+// has its blobs in body, which they overwrite.
 func DecodeVerifyMacRequest(body []byte) (*VerifyMacRequest, error) {
 	d := awsapi.NewDecoder(body)
 	r := new(VerifyMacRequest)

@@ -24,11 +24,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, n uint16, body []byte) {
 		id := kmsapi.OpID(int(n) % len(kmsapi.Operations))
-		before := bytes.Clone(body)
-		r, err := kmsapi.DecodeRequest(id, body)
-		if !bytes.Equal(before, body) {
-			t.Fatal("decoding changed the body")
-		}
+		r, err := kmsapi.DecodeRequest(id, bytes.Clone(body))
 		if err != nil {
 			e, ok := errors.AsType[*awsapi.Error](err)
 			if !ok || e.Status() < 400 || e.Status() > 499 {
@@ -40,7 +36,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		first := r.AppendJSON(nil)
-		again, err := kmsapi.DecodeRequest(id, first)
+		again, err := kmsapi.DecodeRequest(id, bytes.Clone(first))
 		if err != nil {
 			t.Fatalf("%s was accepted, its encoding %s is not: %v", body, first, err)
 		}

@@ -1,6 +1,7 @@
 package kmsapi_test
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -47,7 +48,7 @@ func TestRequestsOfBotocore(t *testing.T) {
 			if !ok {
 				t.Fatal("unknown operation")
 			}
-			r, err := kmsapi.DecodeRequest(id, g.Request)
+			r, err := kmsapi.DecodeRequest(id, bytes.Clone(g.Request))
 			if err != nil {
 				t.Fatal(err)
 			}
