@@ -29,9 +29,17 @@ const maxScratch = 64 << 10
 // error all its methods return zero values, so that nobody needs to check
 // before the end.
 type Decoder struct {
-	json jsontext.Decoder
-	body bytes.Buffer
+	json *jsontext.Decoder // one of the next two
 	err  *Error
+	// Most bodies are read where they lie.
+	whole struct {
+		json jsontext.Decoder
+		body bytes.Buffer
+	}
+	inPieces struct {
+		json jsontext.Decoder
+		body pieces
+	}
 	// path leads to the value that is being read.
 	path []step
 	// scratch holds the last string that had escapes in it, or the last blob.
@@ -65,8 +73,15 @@ func NewDecoder(body []byte) *Decoder {
 		body = []byte("{}")
 	}
 	d := decoders.Get().(*Decoder)
-	d.body = *bytes.NewBuffer(body)
-	d.json.Reset(&d.body)
+	if len(body) < longBody {
+		d.json = &d.whole.json
+		d.whole.body = *bytes.NewBuffer(body)
+		d.json.Reset(&d.whole.body)
+	} else {
+		d.json = &d.inPieces.json
+		d.inPieces.body = pieces{body: body}
+		d.json.Reset(&d.inPieces.body)
+	}
 	return d
 }
 
@@ -82,21 +97,34 @@ func (d *Decoder) Finish() error {
 	if err == nil {
 		err = d.violations.err()
 	}
-	// Nothing of the request stays behind in the pool, and nothing large.
+	d.reset()
+	decoders.Put(d)
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
+// reset leaves nothing of the request behind, and nothing large.
+func (d *Decoder) reset() {
+	if d.json == &d.whole.json {
+		d.whole.body = bytes.Buffer{}
+		d.json.Reset(&d.whole.body)
+	} else {
+		d.inPieces.body = pieces{}
+		d.json.Reset(&d.inPieces.body)
+		d.json.PeekKind() // has its own buffer wiped
+		if d.inPieces.body.room > maxScratch {
+			d.inPieces.json = jsontext.Decoder{}
+		}
+	}
 	if len(d.scratch) > 0 {
 		clear(d.scratch[:cap(d.scratch)])
 	}
 	if cap(d.scratch) > maxScratch {
 		d.scratch = nil
 	}
-	d.body = bytes.Buffer{}
-	d.json.Reset(&d.body)
-	d.err, d.path, d.scratch, d.violations = nil, d.path[:0], d.scratch[:0], violations{}
-	decoders.Put(d)
-	if err == nil {
-		return nil
-	}
-	return err
+	d.json, d.err, d.path, d.scratch, d.violations = nil, nil, d.path[:0], d.scratch[:0], violations{}
 }
 
 // fail records a SerializationException, unless there was an error before.
@@ -228,6 +256,31 @@ func (d *Decoder) String(s *StringShape) string {
 // no set bits left over at the end. What it returns lies in the body, so that
 // no copy of a plaintext is left when the body's owner wipes it.
 func (d *Decoder) Blob(s *BlobShape) []byte {
+	b, ok := d.longBlob()
+	if !ok {
+		b = d.blob()
+	}
+	if d.err != nil {
+		return nil
+	}
+	s.validate(d, b)
+	return b
+}
+
+// longBlob reads a blob without having the JSON decoder read it. It is not ok,
+// and nothing is read, where there is no valid one, or none that is long.
+func (d *Decoder) longBlob() (b []byte, ok bool) {
+	if d.json != &d.inPieces.json || d.json.PeekKind() != '"' {
+		return nil, false
+	}
+	if b, d.scratch, ok = d.inPieces.body.blob(d.json.UnreadBuffer(), d.scratch); ok {
+		d.value() // the empty string that stands there now
+	}
+	return b, ok
+}
+
+// blob reads any blob.
+func (d *Decoder) blob() []byte {
 	raw := d.quoted("Blob")
 	if d.err != nil {
 		return nil
@@ -245,10 +298,12 @@ func (d *Decoder) Blob(s *BlobShape) []byte {
 		d.fail("Invalid base64.")
 		return nil
 	}
-	n := copy(raw, d.scratch[start:])
-	b := raw[:n:n]
-	s.validate(d, b)
-	return b
+	place := raw
+	if d.json == &d.inPieces.json {
+		place = d.inPieces.body.last(len(raw), len(d.json.UnreadBuffer()))
+	}
+	n := copy(place, d.scratch[start:])
+	return place[:n:n]
 }
 
 // Int32 reads an integer.

@@ -2,8 +2,10 @@ package awsapi_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -217,37 +219,104 @@ func TestDecoderReuse(t *testing.T) {
 // Blobs lie in the body, and go when its owner wipes it; nothing else of a
 // request points into it.
 func TestDecodeCopies(t *testing.T) {
-	body := []byte(`{"Text":"text","Bytes":"/w//","Texts":["one"],"Context":{"key":"value"},"Inner":{"Bytes":"\/w\u002f/"}}`)
-	d := awsapi.NewDecoder(body)
-	var r thing
-	r.decode(d)
-	if err := d.Finish(); err != nil {
-		t.Fatal(err)
+	short := thing{Text: "text", Bytes: []byte{0xff, 0x0f, 0xff}, Texts: []string{"one"}, Context: map[string]string{"key": "value"}}
+	long := short
+	long.Text, long.Bytes = strings.Repeat("text", 300), bytes.Repeat(short.Bytes, 500)
+	for _, tc := range []struct {
+		body string
+		want *thing
+	}{
+		{`{"Text":"TEXT","Bytes":"BYTES","Texts":["one"],"Context":{"key":"value"}}`, &short},
+		{`{"Text":"TEXT","Bytes":"ESCAPED","Texts":["one"],"Context":{"key":"value"}}`, &short},
+		{`{"Text":"TEXT","Bytes":"BYTES","Texts":["one"],"Context":{"key":"value"}}`, &long},
+		{`{"Context":{"key":"value"},"Texts":["one"],"Bytes" : "BYTES" , "Text":"TEXT"}`, &long},
+		{`{"Text":"TEXT","Bytes":"ESCAPED","Texts":["one"],"Context":{"key":"value"}}`, &long},
+	} {
+		plain := base64.StdEncoding.EncodeToString(tc.want.Bytes)
+		inner := *tc.want
+		for range 3 { // blobs behind blobs
+			inner = thing{Inner: new(inner), Bytes: short.Bytes}
+		}
+		body := strings.NewReplacer("TEXT", tc.want.Text, "BYTES", plain, "ESCAPED", strings.ReplaceAll(plain, "w", `\u0077`)).Replace(tc.body)
+		for range 3 {
+			body = `{"Inner":` + body + `,"Bytes":"\/w//"}`
+		}
+		raw := []byte(body)
+		d := awsapi.NewDecoder(raw)
+		var r thing
+		r.decode(d)
+		if err := d.Finish(); err != nil {
+			t.Fatalf("%s: %v", body, err)
+		}
+		if diff := cmp.Diff(inner, r); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+		clear(raw)
+		for at := &inner; at != nil; at = at.Inner {
+			at.Bytes = make([]byte, len(at.Bytes))
+		}
+		if diff := cmp.Diff(inner, r); diff != "" {
+			t.Errorf("%s: after the body was wiped (-want +got):\n%s", body, diff)
+		}
 	}
-	blob := []byte{0xff, 0x0f, 0xff}
-	if !bytes.Equal(r.Bytes, blob) || !bytes.Equal(r.Inner.Bytes, blob) {
-		t.Errorf("blobs %x and %x, want %x", r.Bytes, r.Inner.Bytes, blob)
-	}
-	clear(body)
-	blob = []byte{0, 0, 0}
-	want := thing{Text: "text", Bytes: blob, Inner: &thing{Bytes: blob}, Texts: []string{"one"}, Context: map[string]string{"key": "value"}}
-	if diff := cmp.Diff(want, r); diff != "" {
-		t.Errorf("the request changed with the body (-want +got):\n%s", diff)
+}
+
+// TestDecodeInPieces compares the reading of long bodies, from which blobs are
+// taken before the JSON decoder sees them, with that of the same body when it
+// is short: the same is accepted, and refused in the same words.
+func TestDecodeInPieces(t *testing.T) {
+	const shortest, longest = 24, 1800
+	for _, body := range []string{
+		`{"Bytes":"BLOB"}`, `{"Bytes":"BLOB","Text":"a"}`, `{"Text":"a","Bytes":"BLOB"}`, ` { "Bytes" : "BLOB" } `,
+		`{"Bytes":"BLOB","Bytes":"BLOB"}`, `{"Bytes":"BLOB`, `{"Bytes":"BLOB"`, `{"Bytes":"BLOB"]`, `{"Bytes":"BLOB"}}`,
+		`{"Bytes":"BLOB","Bytes"}`, `{"Bytes":"BLOB\n"}`, "{\"Bytes\":\"BLOB\n\"}", `{"Bytes":"BLOB\"}`, `{"Bytes":"BLOB-"}`,
+		`{"Bytes":"BLOB\",\"Text\":\"a"}`, `{"Bytes":"\"BLOB"}`, `{"Bytes":"BLOB\u002f\/8="}`, `{"Bytes":"BLOB","Inner":{"Bytes":"BLOB"}}`,
+		`{"Bytes":["BLOB"]}`, `{"Text":"BLOB"}`, `{"Text":"BLOBÿ"}`, `{"Text":"BLOB\","Bytes":"AA=="}`, `{"BLOB":"BLOB","Bytes":"BLOB"}`,
+		`{"Unknown":"BLOB","Bytes":"AAAA"}`, `{"Unknown":["BLOB"]}`, `{"Unknown":{"BLOB":1,"BLOB":2}}`, `"BLOB"`, `["BLOB"]`, `BLOB`,
+		`{"Bytes":"BLOB","Texts":["BLOB","BLOB"],"Context":{"BLOB":"BLOB","a":"BLOB"},"Things":[{"Bytes":"BLOB"},null,{"Bytes":"BLOB"}]}`,
+	} {
+		run := func(size int) (*thing, string) {
+			r, err := decode(strings.ReplaceAll(body, "BLOB", strings.Repeat("A", size)))
+			if err != nil {
+				return nil, strings.ReplaceAll(err.Error(), strings.Repeat("A", size), "BLOB")
+			}
+			// Shortened to what it would be of the shortest blob.
+			if b, err := json.Marshal(r); err != nil {
+				t.Fatal(err)
+			} else if err = json.Unmarshal(bytes.ReplaceAll(b, bytes.Repeat([]byte("A"), size), bytes.Repeat([]byte("A"), shortest)), r); err != nil {
+				t.Fatal(err)
+			}
+			return r, ""
+		}
+		want, wantErr := run(shortest)
+		for _, size := range []int{200, 508, 512, 516, 1024, longest} {
+			got, gotErr := run(size)
+			if diff := cmp.Diff(want, got); diff != "" || gotErr != wantErr {
+				t.Errorf("%s with a blob of %d: error %q, with one of %d %q\n%s", body, size, gotErr, shortest, wantErr, diff)
+			}
+		}
 	}
 }
 
 // What the Decoder accepts is JSON by the standard library's book too, and is a
-// single object.
+// single object. Behind so much white space that it is read in pieces, the same
+// body gives the same.
 func FuzzDecoder(f *testing.F) {
 	for _, body := range []string{``, `{"Text":"\u0061","Bytes":"AA==","Number":1,"Long":1e3,"Flag":true,"When":1.5}`,
 		`{"Texts":["a",null],"Context":{"a":"b"},"Inner":{"Things":[{}]},"Unknown":[[{}]]}`} {
 		f.Add([]byte(body))
 	}
+	blob := strings.Repeat("QUJD", 150)
+	f.Add([]byte(`{"Bytes":"` + blob + `","Text":"` + blob + `"}`))
+	f.Add([]byte(`{"Inner":{"Bytes":"` + blob + `"},"Bytes":"QUI=","Bytes":"\u0041` + blob + `"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d := awsapi.NewDecoder(bytes.Clone(body))
-		var r thing
-		r.decode(d)
-		err := d.Finish()
+		r, err := decode(string(body))
+		if len(body) > 0 {
+			padded, paddedErr := decode(strings.Repeat(" ", 1024) + string(body))
+			if diff := cmp.Diff(r, padded); diff != "" || fmt.Sprint(err) != fmt.Sprint(paddedErr) {
+				t.Fatalf("errors %v, and in pieces %v\n%s", err, paddedErr, diff)
+			}
+		}
 		if _, ok := errors.AsType[*awsapi.Error](err); err != nil && !ok {
 			t.Fatalf("error is a %T, want *awsapi.Error", err)
 		}
