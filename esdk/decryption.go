@@ -28,7 +28,7 @@ type decryption struct {
 // decrypted, their plaintext.
 type opening struct {
 	scan  message.Scanner // at the first of them
-	buf   []byte          // a buffer of the source, which raw lies in
+	buf   []byte          // which raw lies in
 	raw   []byte          // all bytes of the frames
 	size  int             // of their plaintext
 	last  bool            // they are the last frame alone
@@ -112,18 +112,16 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 			if d.last {
 				return false, nil
 			}
+			o := &d.jobs[next]
+			d.src.goOnIn(o.buf)
 			if err := d.needFrame(); err != nil {
 				return false, err
 			}
-			o := &d.jobs[next]
 			if err := d.cut(o, d.src.window()); err != nil {
 				return false, err
 			}
-			if workers == 1 {
-				d.src.advance(len(o.raw)) // nothing is read while the job lasts
-			} else {
-				o.raw, o.buf = d.src.take(len(o.raw), o.buf)
-			}
+			d.src.advance(len(o.raw))
+			o.buf = d.src.buf
 			o.plain = slices.Grow(o.plain[:0], o.size)
 			slot = next
 			return true, nil

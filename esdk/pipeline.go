@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 )
 
 const (
@@ -19,19 +20,19 @@ const (
 // batch is how many bytes are read and decrypted at a time for Read.
 func batch(workers int) int { return slotsFor(workers) * chunk }
 
-// A goroutine that finds nothing to do looks again up to so many times, for some
-// microseconds, before it sleeps. Each time that was in vain it will try half as
-// often the next time, and twice as often when it helped.
+// A goroutine that finds nothing to do looks again for up to maxSpin before it
+// sleeps, for to be woken takes as long as a stage: but only while its last wait
+// was short, its waking included.
 const (
-	minSpins = 8
-	maxSpins = 300
+	maxSpin   = 50 * time.Microsecond
+	shortWait = 2 * maxSpin
 )
 
 // A pipeline takes jobs, numbered from 0, through four stages. All but work do
 // one job at a time, in the order of the numbers; work does several at once, in
 // any order. A job is worked when it is filled, hashed and emitted when it is
-// worked, and its slot, the job's number modulo the number of slots, is filled
-// again when it is hashed and emitted.
+// worked, and its slot is filled again when it is hashed and emitted: by the same
+// goroutine, if possible, so that a slot's memory stays near one core.
 type pipeline struct {
 	// fill begins the job in that slot and reports whether there is one.
 	fill func(slot int) (bool, error)
@@ -57,13 +58,12 @@ func (p *pipeline) run(ctx context.Context, workers, slots int) error {
 	if workers == 1 {
 		return p.runAlone(ctx)
 	}
-	f := &flow{pipeline: p, ctx: ctx, slots: slots, worked: make([]bool, slots), end: math.MaxInt}
-	f.changed.L = &f.mu
+	f := newFlow(p, ctx, workers, slots)
 	var wg sync.WaitGroup
-	for range workers - 1 {
-		wg.Go(f.loop)
+	for worker := range workers - 1 {
+		wg.Go(func() { f.loop(worker + 1) })
 	}
-	f.loop()
+	f.loop(0)
 	wg.Wait()
 	if f.panicked != nil {
 		panic(f.panicked)
@@ -99,8 +99,7 @@ func (p *pipeline) runAlone(ctx context.Context) error {
 // flow is the state of a pipeline that runs.
 type flow struct {
 	*pipeline
-	ctx   context.Context
-	slots int
+	ctx context.Context
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -108,13 +107,33 @@ type flow struct {
 
 	// Jobs that have passed a stage, or begun to be worked.
 	filled, started, hashed, emitted int
-	worked                           []bool // by slot
 	filling, hashing, emitting       bool
+
+	jobs []flowJob // under way, by number modulo the number of slots
+	free [][]int   // slots, by the worker who filled them last
 
 	end      int   // jobs from here on are not done: there are none, or err is why
 	err      error // of the job end
 	panicked any
 }
+
+// A flowJob is what a flow knows of a job.
+type flowJob struct {
+	slot   int
+	worker int // who filled it
+	worked bool
+}
+
+func newFlow(p *pipeline, ctx context.Context, workers, slots int) *flow {
+	f := &flow{pipeline: p, ctx: ctx, jobs: make([]flowJob, slots), free: make([][]int, workers), end: math.MaxInt}
+	f.changed.L = &f.mu
+	for slot := range slots {
+		f.free[slot%workers] = append(f.free[slot%workers], slot)
+	}
+	return f
+}
+
+func (f *flow) job(number int) *flowJob { return &f.jobs[number%len(f.jobs)] }
 
 // A stage is one of the pipeline's, or a reason to do none.
 type stage int
@@ -129,11 +148,11 @@ const (
 )
 
 // loop does what there is to do until there is nothing more.
-func (f *flow) loop() {
+func (f *flow) loop(worker int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	patience := maxSpins
-	idle := 0 // times in a row that there was nothing to do
+	spin := true
+	var idle time.Time // since when there was nothing to do; zero: there was
 	for {
 		stage, job := f.next()
 		switch stage {
@@ -141,15 +160,15 @@ func (f *flow) loop() {
 			f.changed.Broadcast()
 			return
 		case toWait:
-			// The other stages take microseconds, as a rule; to be woken takes
-			// longer, and by then there may be nothing to do again.
-			if idle++; idle < patience {
+			if idle.IsZero() {
+				idle = time.Now()
+			}
+			if spin = spin && time.Since(idle) < maxSpin; spin {
 				f.mu.Unlock()
 				runtime.Gosched()
 				f.mu.Lock()
 				continue
 			}
-			patience = max(minSpins, patience/2)
 			f.waiting++
 			f.changed.Wait()
 			f.waiting--
@@ -157,19 +176,20 @@ func (f *flow) loop() {
 		case toHash:
 			if f.hash == nil {
 				f.hashed++
+				f.release(job)
 				continue
 			}
 		case toEmit:
 			if f.emit == nil {
 				f.emitted++
+				f.release(job)
 				continue
 			}
 		}
-		if idle > 0 && idle < patience {
-			patience = min(maxSpins, 2*patience) // it was worth while
+		if !idle.IsZero() {
+			spin, idle = time.Since(idle) < shortWait, time.Time{}
 		}
-		idle = 0
-		f.begin(stage)
+		f.begin(stage, job, worker)
 		if f.waiting > 0 {
 			if also, _ := f.next(); also > toStop {
 				f.changed.Signal()
@@ -183,7 +203,7 @@ func (f *flow) loop() {
 // next returns what is to be done first: what frees slots, and of that the
 // hash, which is the slowest and must never pause.
 func (f *flow) next() (stage, int) {
-	ready := func(job int) bool { return job < f.started && job < f.end && f.worked[job%f.slots] }
+	ready := func(job int) bool { return job < f.started && job < f.end && f.job(job).worked }
 	switch {
 	case f.panicked != nil, f.emitted >= f.end && (f.hashed >= f.end || f.err != nil):
 		return toStop, 0
@@ -193,16 +213,17 @@ func (f *flow) next() (stage, int) {
 		return toEmit, f.emitted
 	case f.started < min(f.filled, f.end):
 		return toWork, f.started
-	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < f.slots:
+	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs):
 		return toFill, f.filled
 	}
 	return toWait, 0
 }
 
-func (f *flow) begin(s stage) {
+func (f *flow) begin(s stage, job, worker int) {
 	switch s {
 	case toFill:
 		f.filling = true
+		*f.job(job) = flowJob{slot: f.freeSlot(worker), worker: worker}
 	case toWork:
 		f.started++
 	case toHash:
@@ -212,8 +233,29 @@ func (f *flow) begin(s stage) {
 	}
 }
 
+// freeSlot takes a free slot, of which there is one.
+func (f *flow) freeSlot(worker int) int {
+	for len(f.free[worker]) == 0 {
+		worker = (worker + 1) % len(f.free)
+	}
+	free := &f.free[worker]
+	last := len(*free) - 1
+	slot := (*free)[last]
+	*free = (*free)[:last]
+	return slot
+}
+
+// release frees the slot of a job that was hashed or emitted if it was both.
+func (f *flow) release(job int) {
+	if job < min(f.hashed, f.emitted) {
+		j := f.job(job)
+		f.free[j.worker] = append(f.free[j.worker], j.slot)
+	}
+}
+
 // do does a stage without the lock.
 func (f *flow) do(s stage, job int) (more bool, err error) {
+	slot := f.job(job).slot
 	f.mu.Unlock()
 	returned := false
 	defer func() {
@@ -225,7 +267,6 @@ func (f *flow) do(s stage, job int) (more bool, err error) {
 			f.changed.Broadcast()
 		}
 	}()
-	slot := job % f.slots
 	switch s {
 	case toFill:
 		if err = f.ctx.Err(); err == nil {
@@ -250,19 +291,20 @@ func (f *flow) finish(s stage, job int, more bool, err error) {
 	case toFill:
 		f.filling = false
 		if more {
-			f.worked[job%f.slots] = false
 			f.filled++
 		} else {
 			f.end = min(f.end, job)
 		}
 	case toWork:
-		f.worked[job%f.slots] = true
+		f.job(job).worked = true
 	case toHash:
 		f.hashing = false
 		f.hashed++
+		f.release(job)
 	case toEmit:
 		f.emitting = false
 		f.emitted++
+		f.release(job)
 	}
 	if err != nil && (job < f.end || job == f.end && f.err == nil) {
 		f.end, f.err = job, err

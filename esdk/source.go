@@ -29,18 +29,13 @@ func (s *source) window() []byte { return s.buf[s.at:] }
 
 func (s *source) advance(n int) { s.at += n }
 
-// take advances by n bytes and returns them. They stay as they are: the source
-// goes on in spare. What was its buffer until now is the caller's, as old, to
-// become the spare of another call once the bytes are of no use any more.
-func (s *source) take(n int, spare []byte) (taken, old []byte) {
-	taken = s.buf[s.at : s.at+n : s.at+n]
+// goOnIn makes what is buffered of the input go on in other memory: nothing more
+// is read into the old.
+func (s *source) goOnIn(memory []byte) {
 	if s.r == nil {
-		s.at += n // nothing is read any more
-		return taken, spare
+		return // nothing is read any more
 	}
-	old = s.buf
-	s.buf, s.at = append(spare[:0], s.buf[s.at+n:]...), 0
-	return taken, old
+	s.buf, s.at = append(memory[:0], s.window()...), 0
 }
 
 func (s *source) Read(p []byte) (int, error) {

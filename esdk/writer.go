@@ -94,46 +94,31 @@ func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
 	if w.e.frameLength > pipelined {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
-	// A job's worth of bytes waits until there are more, since the last frame of
-	// all is another kind; it changes buffers with the next, so as not to move.
 	var (
 		read  int64
 		ended error // of src
-		ahead = make([]byte, 0, w.e.perJob())
+		// A byte more than a job's: the last frame of all is another kind, and is
+		// known by what does not follow it.
+		size = w.e.perJob() + 1
 	)
-	more := func(p *sealing) error {
-		p.buf = slices.Grow(p.buf[:0], w.e.perJob())
-		n := copy(p.buf[:w.e.perJob()], w.plain)
-		w.plain = w.plain[:0]
+	w.err = w.pipe(func(p *sealing) (bool, error) {
+		if ended != nil {
+			return false, nil
+		}
+		p.buf = slices.Grow(p.buf[:0], size)[:size]
+		n := copy(p.buf, w.plain)
 		var k int
-		k, ended = readFull(src, p.buf[n:w.e.perJob()])
-		p.buf = p.buf[:n+k]
+		k, ended = readFull(src, p.buf[n:])
 		if int64(k) > w.left {
-			return ErrPlaintextBound
+			return false, ErrPlaintextBound
 		}
 		w.left -= int64(k)
 		read += int64(k)
-		return nil
-	}
-	w.err = w.pipe(func(p *sealing) (bool, error) {
-		for p.plain = nil; len(p.plain) == 0 && ended == nil; {
-			if err := more(p); err != nil {
-				return false, err
-			}
-			if len(p.buf) > 0 {
-				ahead, p.buf = p.buf, ahead
-				p.plain = p.buf
-			}
-		}
-		if len(p.plain) == 0 && len(ahead) > 0 {
-			whole := w.e.regular(len(ahead))
-			w.plain = append(w.plain[:0], ahead[whole:]...)
-			ahead, p.buf = p.buf[:0], ahead
-			p.plain = p.buf[:whole]
-		}
-		return len(p.plain) > 0, nil
+		whole := w.e.regular(n + k)
+		p.plain = p.buf[:whole]
+		w.plain = append(w.plain[:0], p.buf[whole:n+k]...)
+		return whole > 0, nil
 	})
-	clear(ahead[:cap(ahead)])
 	for i := range w.parts {
 		clear(w.parts[i].buf[:cap(w.parts[i].buf)])
 	}
