@@ -75,7 +75,7 @@ func (v *View) Close() { v.view.Close() }
 // A Found is a record with the revision that wrote it.
 type Found[T any] struct {
 	Value    *T
-	Path     []byte
+	Path     []byte // valid until the view is closed, or what Get was given
 	Revision store.Revision
 }
 
@@ -83,11 +83,16 @@ type Found[T any] struct {
 // open, or is of a newer version than this program knows, is an error that
 // names the path.
 func Get[T any](v *View, path []byte) (Found[T], error) {
+	if got, rev, ok := v.db.cache.at(path, v.Revision()); ok {
+		if r, ok := got.(*T); ok {
+			return Found[T]{r, path, rev}, nil
+		}
+	}
 	e, err := v.view.Get(path)
 	if err != nil {
 		return Found[T]{}, err
 	}
-	return decode[T](v.db, e)
+	return decode[T](v, e)
 }
 
 // Has tells whether there is a record at path, without opening it.
@@ -106,7 +111,7 @@ func Scan[T any](v *View, from, to []byte) iter.Seq2[Found[T], error] {
 		for e, err := range v.view.Scan(from, to) {
 			var f Found[T]
 			if err == nil {
-				f, err = decode[T](v.db, e)
+				f, err = decode[T](v, e)
 			}
 			if !yield(f, err) || err != nil {
 				return
@@ -129,8 +134,9 @@ func (v *View) Paths(from, to []byte) iter.Seq2[[]byte, error] {
 // strict: a field of a newer program must not be dropped silently.
 var strict = jsonv2.RejectUnknownMembers(true)
 
-func decode[T any](db *DB, e store.Entry) (Found[T], error) {
-	if got, ok := db.cache.get(e.Key, e.Revision); ok {
+func decode[T any](v *View, e store.Entry) (Found[T], error) {
+	db := v.db
+	if got, ok := db.cache.get(e.Key, e.Revision, v.Revision()); ok {
 		if r, ok := got.(*T); ok {
 			return Found[T]{r, e.Key, e.Revision}, nil
 		}
@@ -150,7 +156,7 @@ func decode[T any](db *DB, e store.Entry) (Found[T], error) {
 		}
 	}
 	// Decoded Go structs take about three times their JSON.
-	db.cache.put(e.Key, e.Revision, r, 3*len(plain)+256)
+	db.cache.put(e.Key, e.Revision, v.Revision(), r, 3*len(plain)+256)
 	return Found[T]{r, e.Key, e.Revision}, nil
 }
 

@@ -1,8 +1,10 @@
 package record_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -113,6 +115,107 @@ func TestViewIsNotFooledByTheCache(t *testing.T) {
 	}
 	if got, err := record.Get[thing](old, []byte("thing/a")); err != nil || got.Value.Name != "old" {
 		t.Errorf("old view: %v, %v", got, err)
+	}
+}
+
+// counting counts how often a store is asked for a key.
+type counting struct {
+	store.Store
+	gets int
+}
+
+type countingView struct {
+	store.View
+	of *counting
+}
+
+func (c *counting) Snapshot(ctx context.Context) (store.View, error) {
+	v, err := c.Store.Snapshot(ctx)
+	return countingView{v, c}, err
+}
+
+func (v countingView) Get(key []byte) (store.Entry, error) {
+	v.of.gets++
+	return v.View.Get(key)
+}
+
+// TestKnownRecordsAreNotLookedUp: while nothing is written, a record is looked up
+// in the store once, and in any state of it the right one is returned.
+func TestKnownRecordsAreNotLookedUp(t *testing.T) {
+	st, err := boltstore.OpenMemory(boltstore.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	keyring, _, err := seal.Init(t.Context(), st, seal.NewMemoryRootKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := &counting{Store: keyring.Guard(st)}
+	db := record.New(counted, keyring, 1<<20)
+	var views []*record.View
+	names := make(map[*record.View]string) // "" where there is no record
+	step := func(name string, change func() error) {
+		t.Helper()
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		v, err := db.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		views, names[v] = append(views, v), name
+	}
+	at := func() store.Revision {
+		f, err := get(t, db, "thing/a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Revision
+	}
+	step("first", func() error { return put(t, db, "thing/a", 0, &thing{1, "first"}) })
+	step("first", func() error { return put(t, db, "thing/b", 0, &thing{1, "other"}) })
+	step("second", func() error { return put(t, db, "thing/a", at(), &thing{1, "second"}) })
+	step("", func() error {
+		tx := db.Tx()
+		tx.Delete([]byte("thing/a"), at())
+		_, err := tx.Commit(t.Context())
+		return err
+	})
+	step("third", func() error { return put(t, db, "thing/a", 0, &thing{1, "third"}) })
+	step("third", func() error { return put(t, db, "thing/c", 0, &thing{1, "other"}) })
+	for range 2000 {
+		v := views[rand.IntN(len(views))]
+		got, err := record.Get[thing](v, []byte("thing/a"))
+		if names[v] == "" {
+			if !errors.Is(err, store.ErrNotFound) {
+				t.Fatalf("revision %d: %v, %v; want none", v.Revision(), got.Value, err)
+			}
+		} else if err != nil || got.Value.Name != names[v] {
+			t.Fatalf("revision %d: %v, %v; want %s", v.Revision(), got.Value, err, names[v])
+		}
+	}
+	counted.gets = 0
+	for range 10 {
+		if f, err := get(t, db, "thing/a"); err != nil || f.Value.Name != "third" {
+			t.Fatalf("%v, %v", f.Value, err)
+		}
+	}
+	if counted.gets != 0 {
+		t.Errorf("the newest record, which is known, was looked up %d times", counted.gets)
+	}
+	if err := put(t, db, "thing/b", 0, &thing{1, "made twice"}); err == nil {
+		t.Error("a conflict was not noticed")
+	}
+	step("third", func() error { return put(t, db, "thing/d", 0, &thing{1, "other"}) })
+	for range 10 {
+		get(t, db, "thing/a")
+	}
+	if counted.gets != 1 {
+		t.Errorf("after a write it was looked up %d times, want 1", counted.gets)
+	}
+	for _, v := range views {
+		v.Close()
 	}
 }
 
