@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"sync"
@@ -14,6 +15,12 @@ type outcome struct {
 	P50Micros   float64 `json:"p50Microseconds"`
 	P99Micros   float64 `json:"p99Microseconds"`
 	Allocations float64 `json:"allocations"`
+}
+
+// medianOutcome returns the outcome whose CPU time is in the middle.
+func medianOutcome(all []outcome) outcome {
+	slices.SortFunc(all, func(a, b outcome) int { return cmp.Compare(a.CPUMicros, b.CPUMicros) })
+	return all[len(all)/2]
 }
 
 // warmUp is how long a server works before it is measured, at most.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -94,7 +93,7 @@ func measureRequests(o *options, r *report) error {
 				return err
 			}
 			for _, s := range servers {
-				r.Requests = append(r.Requests, requestRow{Operation: w.operation, Bytes: w.bytes, Concurrency: n, Server: s.name, outcome: s.median()})
+				r.Requests = append(r.Requests, requestRow{Operation: w.operation, Bytes: w.bytes, Concurrency: n, Server: s.name, outcome: medianOutcome(s.rounds)})
 			}
 		}
 	}
@@ -129,12 +128,6 @@ func compete(servers []*contender, key accessKey, operation string, concurrency 
 		}
 	}
 	return nil
-}
-
-// median returns the round whose CPU time is in the middle.
-func (s *contender) median() outcome {
-	slices.SortFunc(s.rounds, func(a, b outcome) int { return cmp.Compare(a.CPUMicros, b.CPUMicros) })
-	return s.rounds[len(s.rounds)/2]
 }
 
 // prepare makes the bodies of distinct requests of one kind for a server, and

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 const (
@@ -13,6 +14,9 @@ const (
 	// sizesDistinct bounds the keys that are used: about as many as the server's
 	// caches hold by default. Each is used once, and then again and again.
 	sizesDistinct = 30_000
+	// sizesFew is how many of them are used again at first: as many in each store,
+	// so that only its size differs.
+	sizesFew = 1_000
 )
 
 func measureSizes(o *options, r *report) error {
@@ -24,32 +28,73 @@ func measureSizes(o *options, r *report) error {
 	if o.full {
 		counts = append(counts, 1_000_000)
 	}
+	var stores []*sizeStore
+	defer func() {
+		for _, s := range stores {
+			s.close()
+		}
+	}()
 	for _, n := range counts {
-		row, err := measureSize(o, binary, n)
+		s, err := openSize(o, binary, n)
+		if s != nil {
+			stores = append(stores, s)
+		}
 		if err != nil {
 			return fmt.Errorf("%d keys: %w", n, err)
 		}
-		r.Sizes = append(r.Sizes, row)
+	}
+	progress("sizes: Encrypt")
+	for range rounds {
+		for _, s := range stores {
+			if err := s.measure(o.seconds / rounds); err != nil {
+				return fmt.Errorf("%d keys: %w", s.row.Keys, err)
+			}
+		}
+	}
+	for _, s := range stores {
+		u, err := s.child.usage()
+		if err != nil {
+			return fmt.Errorf("%d keys: %w", s.row.Keys, err)
+		}
+		s.row.LoadMiB, s.row.RSSMiB = mebibytes(u.Anonymous), mebibytes(u.RSS)
+		s.row.FewMicros, s.row.outcome = medianOutcome(s.few).CPUMicros, medianOutcome(s.all)
+		r.Sizes = append(r.Sizes, s.row)
 	}
 	return nil
 }
 
-func measureSize(o *options, binary string, n int) (sizeRow, error) {
-	row := sizeRow{Keys: n}
-	data := filepath.Join(o.dir, fmt.Sprint("sizes-", n))
-	defer os.RemoveAll(data)
+// sizeStore is a store of some size, with its server.
+type sizeStore struct {
+	row      sizeRow
+	data     string
+	child    *child // nil until it is started
+	requests [][]byte
+	few, all []outcome // of each round
+}
+
+func (s *sizeStore) close() {
+	if s.child != nil {
+		s.child.stop()
+	}
+	os.RemoveAll(s.data)
+}
+
+// openSize makes a store of n keys and starts its server, and measures what is
+// measured once. What it returns must be closed, with an error too.
+func openSize(o *options, binary string, n int) (*sizeStore, error) {
+	s := &sizeStore{row: sizeRow{Keys: n}, data: filepath.Join(o.dir, fmt.Sprint("sizes-", n))}
 	progress("sizes: making %d keys", n)
-	keys, err := fill(data, n)
+	keys, err := fill(s.data, n)
 	if err != nil {
-		return row, err
+		return s, err
 	}
-	info, err := os.Stat(filepath.Join(data, "store.db"))
+	info, err := os.Stat(filepath.Join(s.data, "store.db"))
 	if err != nil {
-		return row, err
+		return s, err
 	}
-	row.StoreMiB = mebibytes(info.Size())
+	s.row.StoreMiB = mebibytes(info.Size())
 	progress("sizes: starting with %d keys", n)
-	row.StartMillis, err = medianStart(binary, []string{"--data", data}, func(addr string) error {
+	s.row.StartMillis, err = medianStart(binary, []string{"--data", s.data}, func(addr string) error {
 		requests, err := keys[:1].requests(addr)
 		if err != nil {
 			return err
@@ -63,36 +108,33 @@ func measureSize(o *options, binary string, n int) (sizeRow, error) {
 		return err
 	})
 	if err != nil {
-		return row, err
+		return s, err
 	}
-	s, err := startChild("keywright", data)
+	if s.child, err = startChild("keywright", s.data); err != nil {
+		return s, err
+	}
+	u, err := s.child.usage()
 	if err != nil {
-		return row, err
+		return s, err
 	}
-	defer s.stop()
-	u, err := s.usage()
+	s.row.IdleMiB = mebibytes(u.Anonymous)
+	if s.requests, err = keys.requests(s.child.addr); err != nil {
+		return s, err
+	}
+	first, err := once(s.child, s.requests, sizesConcurrency)
+	s.row.FirstMicros = first.CPUMicros
+	return s, err
+}
+
+// measure is one round: a few of the keys for d, then all for d.
+func (s *sizeStore) measure(d time.Duration) error {
+	few, err := load(s.child, s.requests[:min(len(s.requests), sizesFew)], sizesConcurrency, d)
 	if err != nil {
-		return row, err
+		return err
 	}
-	row.IdleMiB = mebibytes(u.Anonymous)
-	progress("sizes: Encrypt with %d keys", n)
-	requests, err := keys.requests(s.addr)
-	if err != nil {
-		return row, err
-	}
-	first, err := once(s, requests, sizesConcurrency)
-	if err != nil {
-		return row, err
-	}
-	row.FirstMicros = first.CPUMicros
-	if row.outcome, err = load(s, requests, sizesConcurrency, o.seconds); err != nil {
-		return row, err
-	}
-	if u, err = s.usage(); err != nil {
-		return row, err
-	}
-	row.LoadMiB, row.RSSMiB = mebibytes(u.Anonymous), mebibytes(u.RSS)
-	return row, nil
+	all, err := load(s.child, s.requests, sizesConcurrency, d)
+	s.few, s.all = append(s.few, few), append(s.all, all)
+	return err
 }
 
 func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
