@@ -271,8 +271,8 @@ func TestDecodeInPieces(t *testing.T) {
 		`{"Bytes":"BLOB","Bytes":"BLOB"}`, `{"Bytes":"BLOB`, `{"Bytes":"BLOB"`, `{"Bytes":"BLOB"]`, `{"Bytes":"BLOB"}}`,
 		`{"Bytes":"BLOB","Bytes"}`, `{"Bytes":"BLOB\n"}`, "{\"Bytes\":\"BLOB\n\"}", `{"Bytes":"BLOB\"}`, `{"Bytes":"BLOB-"}`,
 		`{"Bytes":"BLOB\",\"Text\":\"a"}`, `{"Bytes":"\"BLOB"}`, `{"Bytes":"BLOB\u002f\/8="}`, `{"Bytes":"BLOB","Inner":{"Bytes":"BLOB"}}`,
-		`{"Bytes":["BLOB"]}`, `{"Text":"BLOB"}`, `{"Text":"BLOBÿ"}`, `{"Text":"BLOB\","Bytes":"AA=="}`, `{"BLOB":"BLOB","Bytes":"BLOB"}`,
-		`{"Unknown":"BLOB","Bytes":"AAAA"}`, `{"Unknown":["BLOB"]}`, `{"Unknown":{"BLOB":1,"BLOB":2}}`, `"BLOB"`, `["BLOB"]`, `BLOB`,
+		`{"Bytes":["BLOB"]}`, `{"Text":"BLOB"}`, "{\"Text\":\"BLOB\xff\"}", `{"Text":"BLOB\","Bytes":"AA=="}`, `{"BLOB":"BLOB","Bytes":"BLOB"}`,
+		`{"Unknown":"BLOB","Bytes":"AAAA"}`, "{\"Unknown\":[\"BLOB\x01\"]}", `{"Unknown":{"BLOB":1,"BLOB":2}}`, `"BLOB"`, `["BLOB"]`, `BLOB`,
 		`{"Bytes":"BLOB","Texts":["BLOB","BLOB"],"Context":{"BLOB":"BLOB","a":"BLOB"},"Things":[{"Bytes":"BLOB"},null,{"Bytes":"BLOB"}]}`,
 	} {
 		run := func(size int) (*thing, string) {
