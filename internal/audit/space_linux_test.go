@@ -141,7 +141,11 @@ func TestFullDisk(t *testing.T) {
 	}
 	mustVerify(t, dir, keys.state(0))
 	for _, want := range []string{"filling up", "is full", "has space again"} {
-		if n := strings.Count(logged.String(), want); n != 1 {
+		n := strings.Count(logged.String(), want)
+		if want == "filling up" {
+			n = min(n, 1) // again, if compression made room for a while
+		}
+		if n != 1 {
 			t.Errorf("the log says %q %d times, want once", want, n)
 		}
 	}
