@@ -7,7 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +31,7 @@ func newRequest(addr, region string, key accessKey, operation string, body []byt
 	r := sigv4.Request{Method: "POST", Path: "/", Host: addr, Header: map[string][]string{
 		"Content-Type":          {"application/x-amz-json-1.1"},
 		"X-Amz-Target":          {"TrentService." + operation},
-		"Amz-Sdk-Invocation-Id": {"3b8f1c52-9f3e-4f0c-8f8e-0f4f1f0c7f52"},
+		"Amz-Sdk-Invocation-Id": {fmt.Sprintf("%08x-9f3e-4f0c-8f8e-0f4f1f0c7f52", rand.Uint32())},
 		"Amz-Sdk-Request":       {"attempt=1; max=3"},
 		"Accept-Encoding":       {"identity"},
 	}}
@@ -39,10 +42,11 @@ func newRequest(addr, region string, key accessKey, operation string, body []byt
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "POST / HTTP/1.1\r\nHost: %s\r\n", addr)
 	b.WriteString("User-Agent: aws-sdk-go-v2/1.41.7 ua/2.1 os/linux lang/go#1.26.8 md/GOOS#linux md/GOARCH#amd64 api/kms#1.50.5\r\n")
-	for name, values := range r.Header {
-		fmt.Fprintf(&b, "%s: %s\r\n", name, values[0])
+	fmt.Fprintf(&b, "Content-Length: %d\r\n", len(body))
+	for _, name := range slices.Sorted(maps.Keys(r.Header)) { // as net/http sends them
+		fmt.Fprintf(&b, "%s: %s\r\n", name, r.Header[name][0])
 	}
-	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n", len(body))
+	b.WriteString("\r\n")
 	b.Write(body)
 	return b.Bytes(), nil
 }
