@@ -18,7 +18,6 @@ type conn struct {
 	given bool                 // to net/http; guarded by srv.mu
 
 	buf []byte // what was read and not answered
-	out []byte
 	p   *parser
 	w   response
 
@@ -161,25 +160,16 @@ func (c *conn) answer() bool {
 	}
 	now := time.Now()
 	last := c.w.wantsClose() || c.srv.closing.Load()
-	c.out = c.w.append(c.out[:0], c.date.at(now), last)
-	defer c.wipe()
 	if left, limit := c.writeDeadline.Sub(now), c.srv.net.WriteTimeout; left < limit/2 {
 		c.writeDeadline = deadline(now, limit)
 		c.rwc.SetWriteDeadline(c.writeDeadline)
 	}
-	_, err := c.rwc.Write(c.out)
+	_, err := c.rwc.Write(c.w.wire(c.date.at(now), last))
 	return err == nil && !last
 }
 
 // keptBuffer bounds what a connection keeps of its memory for the next answer.
 const keptBuffer = 16 << 10
-
-func (c *conn) wipe() {
-	clear(c.out)
-	if cap(c.out) > keptBuffer {
-		c.out = nil
-	}
-}
 
 // handle calls the handler, and tells whether there is an answer: as in
 // net/http, a handler that panics leaves none.

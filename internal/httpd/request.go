@@ -35,8 +35,18 @@ type parser struct {
 	template *http.Request // of everything that is the same in all requests
 	url      url.URL
 	header   http.Header
-	values   [maxFields]string // of the header
+	fields   []field           // of the header, or none where it cannot come again
+	values   [maxFields]string // of the header's fields
+	host     string
+	length   int // of the body; -1 where it is not known
 	body     body
+}
+
+// field is a line of the header.
+type field struct {
+	line  string // as it came, with its end
+	colon int
+	name  string // in canonical form
 }
 
 func newParser(template *http.Request) *parser {
@@ -66,66 +76,119 @@ func (p *parser) parse(b []byte) (int, verdict) {
 	case end < len(requestLine): // no field at all
 		return 0, odd
 	}
-	clear(p.header)
-	host, length, ok := p.fields(string(b[len(requestLine) : end+2]))
-	size := end + len(endOfHead) + length
+	head := b[len(requestLine) : end+2]
+	ok := p.again(head) || p.anew(head)
+	size := end + len(endOfHead) + p.length
 	switch {
-	case !ok || size > maxRequest:
+	case !ok:
+		p.fields = p.fields[:0]
+		return 0, odd
+	case size > maxRequest:
 		return 0, odd
 	case size > len(b):
 		return 0, partial
 	}
 	*p.request = *p.template
 	p.url = url.URL{Path: "/"}
-	p.body.unread = b[size-length : size]
+	p.body.unread = b[size-p.length : size : size]
 	r := p.request
-	r.URL, r.Host, r.Header, r.Body, r.ContentLength = &p.url, host, p.header, &p.body, int64(length)
+	r.URL, r.Host, r.Header, r.Body, r.ContentLength = &p.url, p.host, p.header, &p.body, int64(p.length)
 	return size, whole
 }
 
-// fields parses the lines of a header, each with its end.
-func (p *parser) fields(head string) (host string, length int, ok bool) {
-	length = -1
-	for n := 0; head != ""; n++ {
-		var line string
-		line, head, ok = strings.Cut(head, "\r\n")
-		colon := strings.IndexByte(line, ':')
-		if !ok || n == maxFields || colon < 1 || !isName(line[:colon]) {
-			return "", 0, false
-		}
-		name, value := textproto.CanonicalMIMEHeaderKey(line[:colon]), strings.Trim(line[colon+1:], " \t")
-		if !isValue(value) {
-			return "", 0, false
-		}
-		switch name {
-		case "Host":
-			if host != "" || !isHost(value) {
-				return "", 0, false
-			}
-			host = value
-			continue // net/http has it beside the header
-		case "Content-Length":
-			if length >= 0 {
-				return "", 0, false
-			}
-			if length, ok = parseLength(value); !ok {
-				return "", 0, false
-			}
-		case "Connection":
-			if !strings.EqualFold(value, "keep-alive") {
-				return "", 0, false
-			}
-		case "Transfer-Encoding", "Trailer", "Te", "Expect", "Upgrade", "Pragma", "Keep-Alive", "Proxy-Connection", "Http2-Settings":
-			return "", 0, false
-		}
-		if have := p.header[name]; have != nil {
-			p.header[name] = append(have, value)
+// again parses a header that has the fields of the last one, in their order, as
+// a client's requests over one connection have. It looks at the values that are
+// others, and leaves to anew what it cannot read.
+func (p *parser) again(head []byte) bool {
+	for n := range p.fields {
+		f := &p.fields[n]
+		if len(head) >= len(f.line) && string(head[:len(f.line)]) == f.line {
+			head = head[len(f.line):]
 			continue
 		}
-		p.values[n] = value
-		p.header[name] = p.values[n : n+1 : n+1]
+		end := bytes.IndexByte(head, '\n') + 1
+		if end <= f.colon || string(head[:f.colon+1]) != f.line[:f.colon+1] {
+			return false
+		}
+		f.line = string(head[:end])
+		head = head[end:]
+		if !p.set(n, f) {
+			return false
+		}
 	}
-	return host, length, host != "" && length >= 0
+	return len(p.fields) > 0 && len(head) == 0
+}
+
+// anew parses the lines of a header, each with its end.
+func (p *parser) anew(head []byte) bool {
+	clear(p.header)
+	p.fields, p.host, p.length = p.fields[:0], "", -1
+	repeated := false
+	for rest := string(head); rest != ""; {
+		n, end := len(p.fields), strings.IndexByte(rest, '\n')+1
+		f := field{line: rest[:end]}
+		rest = rest[end:]
+		f.colon = strings.IndexByte(f.line, ':')
+		if n == maxFields || f.colon < 1 || !isName(f.line[:f.colon]) {
+			return false
+		}
+		f.name = textproto.CanonicalMIMEHeaderKey(f.line[:f.colon])
+		if f.name == "Host" && p.host != "" || f.name == "Content-Length" && p.length >= 0 || !p.set(n, &f) {
+			return false
+		}
+		p.fields = append(p.fields, f)
+		switch have := p.header[f.name]; {
+		case f.name == "Host": // net/http has it beside the header
+		case have != nil:
+			repeated = true
+			p.header[f.name] = append(have, p.values[n])
+		default:
+			p.header[f.name] = p.values[n : n+1 : n+1]
+		}
+	}
+	if repeated {
+		p.fields = p.fields[:0] // values lie elsewhere
+	}
+	return p.host != "" && p.length >= 0
+}
+
+// set makes the n-th field's value what its line says.
+func (p *parser) set(n int, f *field) (ok bool) {
+	line, ok := strings.CutSuffix(f.line, "\r\n")
+	value := trim(line[f.colon+1:])
+	if !ok || !isValue(value) {
+		return false
+	}
+	switch f.name {
+	case "Host":
+		if !isHost(value) {
+			return false
+		}
+		p.host = value
+	case "Content-Length":
+		if p.length, ok = parseLength(value); !ok {
+			return false
+		}
+	case "Connection":
+		if !strings.EqualFold(value, "keep-alive") {
+			return false
+		}
+	case "Transfer-Encoding", "Trailer", "Te", "Expect", "Upgrade", "Pragma", "Keep-Alive", "Proxy-Connection", "Http2-Settings":
+		return false
+	}
+	p.values[n] = value
+	return true
+}
+
+// trim returns s without spaces and tabs around it.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // parseLength reads a length that may be one of a request here.
@@ -185,6 +248,14 @@ func (r *body) Read(b []byte) (int, error) {
 		return n, io.EOF
 	}
 	return n, nil
+}
+
+// Rest returns what Read has not, without a copy. The memory is the connection's,
+// which wipes it when the handler has returned; until then it may be changed.
+func (r *body) Rest() []byte {
+	rest := r.unread
+	r.unread = nil
+	return rest
 }
 
 // Close implements io.Closer.

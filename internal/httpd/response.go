@@ -11,10 +11,15 @@ import (
 // response is an http.ResponseWriter that collects the answer.
 type response struct {
 	header http.Header
-	status int // 0 until it is known
-	body   []byte
-	names  []string // of the header, sorted; kept for its memory
+	status int      // 0 until it is known
+	buf    []byte   // headRoom bytes, and the body; nil before there is one
+	head   []byte   // kept for its memory
+	names  []string // of the header, sorted; kept for the next answer's
 }
+
+// headRoom is left before the body, so that the two go over the wire as they
+// lie. Some 350 bytes of it are used.
+const headRoom = 512
 
 // Header implements http.ResponseWriter.
 func (w *response) Header() http.Header { return w.header }
@@ -30,7 +35,10 @@ func (w *response) WriteHeader(status int) {
 // Write implements http.ResponseWriter.
 func (w *response) Write(b []byte) (int, error) {
 	w.WriteHeader(http.StatusOK)
-	w.body = append(w.body, b...)
+	if w.buf == nil {
+		w.buf = make([]byte, headRoom, headRoom+max(len(b), headRoom))
+	}
+	w.buf = append(w.buf, b...)
 	return len(b), nil
 }
 
@@ -38,27 +46,41 @@ func (w *response) Write(b []byte) (int, error) {
 // plaintext.
 func (w *response) reset() {
 	clear(w.header)
-	clear(w.body)
-	w.body, w.status = w.body[:0], 0
-	if cap(w.body) > keptBuffer {
-		w.body = nil
+	clear(w.buf)
+	w.buf, w.status = w.buf[:min(headRoom, len(w.buf))], 0
+	if cap(w.buf) > keptBuffer {
+		w.buf = nil
 	}
 }
 
-// append appends the answer as it goes over the wire to dst. With last, the
-// client is told that no further request will be answered.
-func (w *response) append(dst []byte, date string, last bool) []byte {
-	w.WriteHeader(http.StatusOK) // for a handler that said nothing
+// wire returns the answer as it goes over the wire; it is good until reset. With
+// last, the client is told that no further request will be answered.
+func (w *response) wire(date string, last bool) []byte {
+	w.Write(nil) // for a handler that said nothing
+	w.head = w.appendHead(w.head[:0], date, last)
+	if w.status == http.StatusNoContent || w.status == http.StatusNotModified {
+		return w.head
+	}
+	if len(w.head) > headRoom {
+		whole := slices.Concat(w.head, w.buf[headRoom:])
+		clear(w.buf)
+		w.buf = whole
+		return whole
+	}
+	start := headRoom - len(w.head)
+	copy(w.buf[start:], w.head)
+	return w.buf[start:]
+}
+
+// appendHead appends all that is before the body.
+func (w *response) appendHead(dst []byte, date string, last bool) []byte {
+	body := w.buf[headRoom:]
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(w.status), 10)
 	dst = append(dst, ' ')
 	dst = append(dst, http.StatusText(w.status)...)
 	dst = append(dst, "\r\n"...)
-	w.names = w.names[:0]
-	for name := range w.header {
-		w.names = append(w.names, name)
-	}
-	slices.Sort(w.names)
+	w.sortNames()
 	for _, name := range w.names {
 		switch name {
 		case "Content-Length", "Transfer-Encoding", "Connection", "Trailer":
@@ -71,8 +93,8 @@ func (w *response) append(dst []byte, date string, last bool) []byte {
 	if _, ok := w.header["Date"]; !ok {
 		dst = appendField(dst, "Date", date)
 	}
-	if _, ok := w.header["Content-Type"]; !ok && len(w.body) > 0 {
-		dst = appendField(dst, "Content-Type", http.DetectContentType(w.body))
+	if _, ok := w.header["Content-Type"]; !ok && len(body) > 0 {
+		dst = appendField(dst, "Content-Type", http.DetectContentType(body))
 	}
 	if last {
 		dst = appendField(dst, "Connection", "close")
@@ -81,9 +103,22 @@ func (w *response) append(dst []byte, date string, last bool) []byte {
 		return append(dst, "\r\n"...)
 	}
 	dst = append(dst, "Content-Length: "...)
-	dst = strconv.AppendInt(dst, int64(len(w.body)), 10)
-	dst = append(dst, endOfHead...)
-	return append(dst, w.body...)
+	dst = strconv.AppendInt(dst, int64(len(body)), 10)
+	return append(dst, endOfHead...)
+}
+
+// sortNames makes names those of the header, as they mostly are already: a
+// handler's answers have the same fields.
+func (w *response) sortNames() {
+	absent := func(name string) bool { return w.header[name] == nil }
+	if len(w.names) == len(w.header) && !slices.ContainsFunc(w.names, absent) {
+		return
+	}
+	w.names = w.names[:0]
+	for name := range w.header {
+		w.names = append(w.names, name)
+	}
+	slices.Sort(w.names)
 }
 
 // appendField appends a line of the header. As in net/http, a value cannot end
@@ -91,7 +126,7 @@ func (w *response) append(dst []byte, date string, last bool) []byte {
 func appendField(dst []byte, name, value string) []byte {
 	dst = append(dst, name...)
 	dst = append(dst, ": "...)
-	if strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, '\n') >= 0 {
 		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
 	}
 	dst = append(dst, value...)
