@@ -167,7 +167,9 @@ func unhex(c byte) byte {
 // values joined by commas.
 func appendHeaders(dst []byte, r *Request, signedHeaders string) ([]byte, bool) {
 	var buf [64]byte
-	for name := range strings.SplitSeq(signedHeaders, ";") {
+	for more := true; more; {
+		var name string
+		name, signedHeaders, more = strings.Cut(signedHeaders, ";")
 		dst = append(dst, name...)
 		dst = append(dst, ':')
 		if name == "host" {
@@ -195,7 +197,7 @@ func appendHeaders(dst []byte, r *Request, signedHeaders string) ([]byte, bool) 
 // botocore and the SDK for JavaScript.
 func appendTrimmed(dst []byte, value string) []byte {
 	value = trim(value)
-	if !strings.Contains(value, "  ") && strings.IndexByte(value, '\t') < 0 {
+	if strings.IndexByte(value, ' ') < 0 && strings.IndexByte(value, '\t') < 0 {
 		return append(dst, value...)
 	}
 	space := false
