@@ -80,7 +80,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	buf := buffers.Get().(*buffer)
 	defer buf.release()
 	rec := &buf.record
-	*rec = call.Record{RequestID: call.NewRequestID(), Time: h.cfg.Clock.Now(), Client: clientOf(r)}
+	*rec = call.Record{RequestID: call.NewRequestID(), Time: h.cfg.Clock.Now(), Client: clientOf(r), Memory: buf.memory}
 	defer h.abortOnPanic(rec)
 
 	err := h.serve(r, rec, buf)
@@ -134,17 +134,18 @@ func (h *Handler) serve(r *http.Request, rec *call.Record, buf *buffer) error {
 			limit = unknownOperationLimit
 		}
 	}
-	if buf.request, err = readBody(r, limit, buf.request[:0]); err != nil {
+	body, err := buf.readBody(r, limit)
+	if err != nil {
 		return err
 	}
-	if rec.Caller, err = h.cfg.Authenticate.verify(r, &claim, sha256.Sum256(buf.request)); err != nil {
+	if rec.Caller, err = h.cfg.Authenticate.verify(r, &claim, sha256.Sum256(body)); err != nil {
 		return err
 	}
 	rec.Region = claim.signed.Region
 	if !known || !isJSON(r.Header.Get("Content-Type")) {
 		return awsapi.Errorf(awsapi.CodeUnknownOperation, "")
 	}
-	buf.response, err = service.Call(r.Context(), rec, op, buf.request, buf.response[:0])
+	buf.response, err = service.Call(r.Context(), rec, op, body, buf.response[:0])
 	return err
 }
 
@@ -163,11 +164,21 @@ func isJSON(header string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), contentType)
 }
 
-// readBody reads at most limit bytes into dst.
-func readBody(r *http.Request, limit int64, dst []byte) ([]byte, error) {
+// readBody reads a body of at most limit bytes. It may be changed, until the
+// request was answered.
+func (b *buffer) readBody(r *http.Request, limit int64) (body []byte, err error) {
 	if r.ContentLength > limit {
-		return dst, tooLarge(limit)
+		return nil, tooLarge(limit)
 	}
+	// A body of internal/httpd is in memory, and is wiped there.
+	if whole, ok := r.Body.(interface{ Rest() []byte }); ok {
+		return whole.Rest(), nil
+	}
+	b.request, err = appendBody(b.request[:0], r, limit)
+	return b.request, err
+}
+
+func appendBody(dst []byte, r *http.Request, limit int64) ([]byte, error) {
 	if n := int(r.ContentLength); n > cap(dst) {
 		dst = make([]byte, 0, n)
 	}
@@ -236,23 +247,32 @@ func clientOf(r *http.Request) call.Client {
 	return c
 }
 
-// buffer holds what one request needs. The bodies may hold plaintext, so they
-// are wiped before another request gets them.
+// buffer holds what one request needs. The bodies may hold plaintext, and so may
+// the memory for calls, so they are wiped before another request gets them.
 type buffer struct {
-	request, response []byte
-	record            call.Record
+	request, response, memory []byte
+	record                    call.Record
 }
 
-// keptBuffer bounds what a pooled buffer keeps between requests.
-const keptBuffer = 16 << 10
+const (
+	// keptBuffer bounds what a pooled buffer keeps between requests.
+	keptBuffer = 16 << 10
+	// callMemory is enough for ReEncrypt of 4096 bytes: a plaintext, a ciphertext
+	// and its additional data.
+	callMemory = 10 << 10
+)
 
 var buffers = sync.Pool{New: func() any {
-	return &buffer{request: make([]byte, 0, keptBuffer/2), response: make([]byte, 0, keptBuffer/2)}
+	return &buffer{
+		request: make([]byte, 0, keptBuffer/2), response: make([]byte, 0, keptBuffer/2),
+		memory: make([]byte, 0, callMemory),
+	}
 }}
 
 func (b *buffer) release() {
 	clear(b.request)
 	clear(b.response)
+	clear(b.record.Memory)
 	if cap(b.request) > keptBuffer || cap(b.response) > keptBuffer {
 		return
 	}

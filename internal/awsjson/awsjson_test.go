@@ -1,6 +1,7 @@
 package awsjson_test
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,6 +37,23 @@ func TestAnswer(t *testing.T) {
 	}
 	if c.Region != region || c.Client.SourceIP != "127.0.0.1" || c.Caller.AccessKeyID != w.creds.AccessKeyID || c.Client.Host != w.addr {
 		t.Errorf("the call is recorded as %+v", c)
+	}
+}
+
+// TestMemoryIsWiped: a call's memory holds nothing of the calls before it.
+func TestMemoryIsWiped(t *testing.T) {
+	w := newWorld(t)
+	again := false
+	for range 20 {
+		if resp := w.send(w.sign(w.echo())); resp.body != `{"a":1}` {
+			t.Fatalf("got %q, want the body back", resp.body)
+		}
+	}
+	for _, n := range w.memories {
+		again = again || n > 1
+	}
+	if left := bytes.Trim(w.left, "\x00"); len(left) > 0 || !again {
+		t.Errorf("memory used again: %v; left in it: %q", again, left)
 	}
 }
 

@@ -59,6 +59,8 @@ type world struct {
 
 	mu       sync.Mutex
 	calls    []call.Record // that reached the service
+	memories map[*byte]int // how often each memory was given to a call
+	left     []byte        // what was in them
 	observed []string      // service/operation/code of every answer
 }
 
@@ -66,7 +68,7 @@ type options struct{ devAccount string }
 
 func newWorld(t testing.TB, opts ...options) *world {
 	t.Helper()
-	w := &world{t: t, failures: new(awsjson.Failures)}
+	w := &world{t: t, failures: new(awsjson.Failures), memories: make(map[*byte]int)}
 	log := slog.New(slog.NewTextHandler(&w.log, nil))
 	bolt, err := boltstore.OpenMemory(boltstore.Options{})
 	if err != nil {
@@ -131,10 +133,13 @@ func (w *world) call(_ context.Context, rec *call.Record, op int, body, dst []by
 	rec.Service, rec.Operation = "kms", fmt.Sprint("op", op)
 	w.mu.Lock()
 	w.calls = append(w.calls, *rec)
+	memory := rec.Alloc(len(body) + 1)[:len(body)+1]
+	w.memories[&memory[0]]++
+	w.left = append(w.left, memory...)
 	w.mu.Unlock()
 	switch op {
 	case opEcho:
-		return append(dst, body...), nil
+		return append(dst, memory[:copy(memory, body)]...), nil
 	case opRefuse:
 		return append(dst, "not to be seen"...), awsapi.Errorf("NotFoundException", "no \"such\" key")
 	case opFault:

@@ -92,6 +92,21 @@ type Record struct {
 	Parameters AuditAppender // nil where the request could not be decoded
 	Resources  []Resource
 	Additional []byte // additionalEventData, a JSON object; nil for none
+
+	// Memory is what Alloc gives out: its length is what was given. Whoever made
+	// the Record wipes it once the answer was written. Nil is none.
+	Memory []byte
+}
+
+// Alloc returns an empty slice with room for n bytes, for a plaintext or a
+// ciphertext of the answer. It is good until the answer was written.
+func (r *Record) Alloc(n int) []byte {
+	start := len(r.Memory)
+	if cap(r.Memory)-start < n {
+		return make([]byte, 0, n)
+	}
+	r.Memory = r.Memory[:start+n]
+	return r.Memory[start:start:len(r.Memory)]
 }
 
 // Path holds what every call passes. Its fields do not change once calls run.

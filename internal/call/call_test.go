@@ -1,6 +1,7 @@
 package call_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -133,6 +134,26 @@ func (w *world) value() int {
 		w.Fatal(err)
 	}
 	return f.Value.N
+}
+
+// What Alloc gives out is apart from all else it gave, with memory and without.
+func TestAlloc(t *testing.T) {
+	rec := call.Record{Memory: make([]byte, 0, 10)}
+	all := [][]byte{rec.Alloc(4), rec.Alloc(0), rec.Alloc(6), rec.Alloc(1), rec.Alloc(20)}
+	for i, want := range []int{4, 0, 6, 1, 20} {
+		if len(all[i]) != 0 || cap(all[i]) < want {
+			t.Errorf("slice %d: length %d, room for %d, want %d", i, len(all[i]), cap(all[i]), want)
+		}
+		all[i] = append(all[i], bytes.Repeat([]byte{byte(i + 1)}, want+3)...) // more than was asked for
+	}
+	for i, b := range all {
+		if len(bytes.Trim(b, string(rune(i+1)))) > 0 {
+			t.Errorf("slice %d was overwritten: %v", i, b)
+		}
+	}
+	if len(rec.Memory) != 10 {
+		t.Errorf("%d bytes of the memory count as given out, want 10", len(rec.Memory))
+	}
 }
 
 // A call that meets a conflict runs again and is recorded once.

@@ -66,7 +66,7 @@ func (s *Service) authorizeDataKey(c *call.Call, operation, keyID string, spec k
 
 // dataKey makes a random data key and encrypts it.
 func (s *Service) dataKey(c *call.Call, k *Key, size int, context map[string]string) (plaintext, blob []byte, err error) {
-	plaintext = make([]byte, size)
+	plaintext = c.Alloc(size)[:size]
 	if err := s.module.Random(c.Context, plaintext); err != nil {
 		return nil, nil, fmt.Errorf("making a data key: %w", err)
 	}
@@ -91,7 +91,7 @@ func (s *Service) generateRandom(c *call.Call, req *kmsapi.GenerateRandomRequest
 	if req.CustomKeyStoreId != "" {
 		return nil, awsapi.Errorf(kmsapi.CodeCustomKeyStoreNotFoundException, "The custom key store %s does not exist.", clip(req.CustomKeyStoreId))
 	}
-	random := make([]byte, *req.NumberOfBytes)
+	random := c.Alloc(int(*req.NumberOfBytes))[:*req.NumberOfBytes]
 	if err := s.module.Random(c.Context, random); err != nil {
 		return nil, fmt.Errorf("making random bytes: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 const symmetric = kmsapi.EncryptionAlgorithmSpecSymmetricDefault
 
 // bodyOverhead is how much longer than the plaintext a Module's body is at most:
-// enough to make a blob in one allocation, and no more than a hint. aadOverhead
+// enough for the memory of a blob, and no more than a hint. aadOverhead
 // is the same for additional data, with a short encryption context.
 const (
 	bodyOverhead = 128
@@ -236,7 +236,7 @@ func (s *Service) authorizeSource(c *call.Call, src *source, dry *bool) (target,
 		return t, h, invalidCiphertext()
 	}
 	src.body = body
-	src.aad, err = ciphertext.AAD(make([]byte, 0, len(raw)+aadOverhead), raw, src.context)
+	src.aad, err = ciphertext.AAD(c.Alloc(len(raw)+aadOverhead), raw, src.context)
 	if err != nil {
 		return t, h, contextError(err)
 	}
@@ -268,14 +268,11 @@ func (s *Service) seal(c *call.Call, k *Key, context map[string]string, plaintex
 		return nil, fmt.Errorf("reading the material of %s: %w", k.arn, err)
 	}
 	h := ciphertext.Header{Suite: ciphertext.SuiteSoftware, Account: k.Account, Region: k.Region, KeyID: k.ID, MaterialID: [32]byte(k.Material)}
-	// One allocation for the blob and, behind its room, the additional data.
-	room := ciphertext.MaxHeaderSize + bodyOverhead + len(plaintext)
-	buf := make([]byte, room, room+ciphertext.MaxHeaderSize+aadOverhead)
-	blob, err := h.Append(buf[:0:room])
+	blob, err := h.Append(c.Alloc(ciphertext.MaxHeaderSize + bodyOverhead + len(plaintext)))
 	if err != nil {
 		return nil, fmt.Errorf("writing a ciphertext header for %s: %w", k.arn, err)
 	}
-	aad, err := ciphertext.AAD(buf[room:], blob, context)
+	aad, err := ciphertext.AAD(c.Alloc(len(blob)+aadOverhead), blob, context)
 	if err != nil {
 		return nil, contextError(err)
 	}
@@ -292,7 +289,7 @@ func (s *Service) open(c *call.Call, k *Key, h ciphertext.Header, src *source) (
 	if err != nil {
 		return nil, fmt.Errorf("reading the material of %s: %w", k.arn, err)
 	}
-	plaintext, err := s.module.Decrypt(c.Context, nil, m.Value.Token, src.aad, src.body)
+	plaintext, err := s.module.Decrypt(c.Context, c.Alloc(len(src.body)), m.Value.Token, src.aad, src.body)
 	if errors.Is(err, hsm.ErrInvalidCiphertext) {
 		s.refused(c, k, "authentication failed: the ciphertext or its encryption context was changed")
 		return nil, invalidCiphertext()
