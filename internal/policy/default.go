@@ -1,6 +1,10 @@
 package policy
 
-import "github.com/keywright/keywright/internal/arn"
+import (
+	"sync"
+
+	"github.com/keywright/keywright/internal/arn"
+)
 
 // The words of the default key policy, as AWS's CreateKey writes it.
 const (
@@ -33,9 +37,24 @@ var (
 	defaultResources = resourceSet{patterns: []arnPattern{{all: true}}}
 )
 
+// defaults are the documents that DefaultDocument has returned, by partition and
+// account. Most keys have the default policy; one document for all of an account
+// is one more object on the heap instead of four more for each key.
+var defaults sync.Map
+
 // DefaultDocument returns what ParseKeyPolicy makes of DefaultKeyPolicy, without
-// parsing. A document per account is enough.
+// parsing. It keeps what it returns, so it must not be given accounts that are
+// just somebody's words.
 func DefaultDocument(partition, account string) *Document {
+	key := [2]string{partition, account}
+	if d, ok := defaults.Load(key); ok {
+		return d.(*Document)
+	}
+	d, _ := defaults.LoadOrStore(key, newDefaultDocument(partition, account))
+	return d.(*Document)
+}
+
+func newDefaultDocument(partition, account string) *Document {
 	return &Document{
 		version: Version2012,
 		id:      defaultID,
