@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -31,8 +32,9 @@ const (
 // A pipeline takes jobs, numbered from 0, through four stages. All but work do
 // one job at a time, in the order of the numbers; work does several at once, in
 // any order. A job is worked when it is filled, hashed and emitted when it is
-// worked, and its slot is filled again when it is hashed and emitted: by the same
-// goroutine, if possible, so that a slot's memory stays near one core.
+// worked, and its slot is filled again when it is hashed and emitted. If possible
+// one goroutine fills a slot, works on it and fills it again, so that its memory
+// stays near one core.
 type pipeline struct {
 	// fill begins the job in that slot and reports whether there is one.
 	fill func(slot int) (bool, error)
@@ -41,13 +43,17 @@ type pipeline struct {
 	emit func(slot int) error // nil: nothing is emitted
 }
 
-// slotsFor returns how many jobs are under way at a time: for each worker the
-// one it works on and one that waits before or behind it.
+// ahead is how many jobs a goroutine fills before it works on one: with a second
+// it has something to do while another fills.
+const ahead = 2
+
+// slotsFor returns how many jobs are under way at a time: for each worker those it
+// has filled, and one that waits for the job before it.
 func slotsFor(workers int) int {
 	if workers == 1 {
 		return 1
 	}
-	return 2 * workers
+	return (ahead + 1) * workers
 }
 
 // run takes all jobs through the stages, on up to workers goroutines, the
@@ -105,12 +111,13 @@ type flow struct {
 	changed sync.Cond
 	waiting int // goroutines
 
-	// Jobs that have passed a stage, or begun to be worked.
-	filled, started, hashed, emitted int
-	filling, hashing, emitting       bool
+	// Jobs that have passed a stage.
+	filled, hashed, emitted    int
+	filling, hashing, emitting bool
 
-	jobs []flowJob // under way, by number modulo the number of slots
-	free [][]int   // slots, by the worker who filled them last
+	jobs   []flowJob // under way, by number modulo the number of slots
+	queues [][]int   // of jobs to be worked, by the worker who filled them
+	free   [][]int   // slots, by the worker who filled them last
 
 	end      int   // jobs from here on are not done: there are none, or err is why
 	err      error // of the job end
@@ -125,7 +132,7 @@ type flowJob struct {
 }
 
 func newFlow(p *pipeline, ctx context.Context, workers, slots int) *flow {
-	f := &flow{pipeline: p, ctx: ctx, jobs: make([]flowJob, slots), free: make([][]int, workers), end: math.MaxInt}
+	f := &flow{pipeline: p, ctx: ctx, jobs: make([]flowJob, slots), queues: make([][]int, workers), free: make([][]int, workers), end: math.MaxInt}
 	f.changed.L = &f.mu
 	for slot := range slots {
 		f.free[slot%workers] = append(f.free[slot%workers], slot)
@@ -154,7 +161,7 @@ func (f *flow) loop(worker int) {
 	spin := true
 	var idle time.Time // since when there was nothing to do; zero: there was
 	for {
-		stage, job := f.next()
+		stage, job := f.next(worker)
 		switch stage {
 		case toStop:
 			f.changed.Broadcast()
@@ -191,7 +198,7 @@ func (f *flow) loop(worker int) {
 		}
 		f.begin(stage, job, worker)
 		if f.waiting > 0 {
-			if also, _ := f.next(); also > toStop {
+			if also, _ := f.next(worker); also > toStop {
 				f.changed.Signal()
 			}
 		}
@@ -200,10 +207,11 @@ func (f *flow) loop(worker int) {
 	}
 }
 
-// next returns what is to be done first: what frees slots, and of that the
-// hash, which is the slowest and must never pause.
-func (f *flow) next() (stage, int) {
-	ready := func(job int) bool { return job < f.started && job < f.end && f.job(job).worked }
+// next returns what that worker is to do first: what frees slots, and of that
+// the hash, which is the slowest and must never pause. If there is something to do
+// for one worker there is for each.
+func (f *flow) next(worker int) (stage, int) {
+	ready := func(job int) bool { return job < f.filled && job < f.end && f.job(job).worked }
 	switch {
 	case f.panicked != nil, f.emitted >= f.end && (f.hashed >= f.end || f.err != nil):
 		return toStop, 0
@@ -211,12 +219,34 @@ func (f *flow) next() (stage, int) {
 		return toHash, f.hashed
 	case !f.emitting && ready(f.emitted):
 		return toEmit, f.emitted
-	case f.started < min(f.filled, f.end):
-		return toWork, f.started
-	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs):
+	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs) && len(f.queues[worker]) < ahead:
 		return toFill, f.filled
 	}
+	if _, job := f.queue(worker); job < f.end {
+		return toWork, job
+	}
 	return toWait, 0
+}
+
+// queue returns the queue that a worker takes its next job from, and that job: its
+// own, or where that has none to be done the one with the lowest job.
+func (f *flow) queue(worker int) (from, job int) {
+	first := func(worker int) int {
+		if q := f.queues[worker]; len(q) > 0 {
+			return q[0]
+		}
+		return math.MaxInt
+	}
+	from, job = worker, first(worker)
+	if job < f.end {
+		return from, job
+	}
+	for i := range f.queues {
+		if other := first(i); other < job {
+			from, job = i, other
+		}
+	}
+	return from, job
 }
 
 func (f *flow) begin(s stage, job, worker int) {
@@ -225,7 +255,8 @@ func (f *flow) begin(s stage, job, worker int) {
 		f.filling = true
 		*f.job(job) = flowJob{slot: f.freeSlot(worker), worker: worker}
 	case toWork:
-		f.started++
+		from, _ := f.queue(worker)
+		f.queues[from] = slices.Delete(f.queues[from], 0, 1)
 	case toHash:
 		f.hashing = true
 	case toEmit:
@@ -292,6 +323,8 @@ func (f *flow) finish(s stage, job int, more bool, err error) {
 		f.filling = false
 		if more {
 			f.filled++
+			worker := f.job(job).worker
+			f.queues[worker] = append(f.queues[worker], job)
 		} else {
 			f.end = min(f.end, job)
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/keywright/keywright/esdk"
 )
@@ -118,7 +119,7 @@ func (j *jobs) run(ctx context.Context, workers int) error {
 
 // forPipelines runs f with several numbers of goroutines and slots.
 func forPipelines(t *testing.T, f func(t *testing.T, workers, slots int)) {
-	for _, c := range [][2]int{{1, 1}, {2, 2}, {2, 4}, {3, 2}, {7, 14}} {
+	for _, c := range [][2]int{{1, 1}, {2, 2}, {2, 6}, {3, 2}, {7, 21}} {
 		t.Run(fmt.Sprintf("%d workers, %d slots", c[0], c[1]), func(t *testing.T) { f(t, c[0], c[1]) })
 	}
 }
@@ -143,6 +144,34 @@ func TestPipeline(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPipelineFillsAhead: while both goroutines have work, one more job than they
+// work on is filled.
+func TestPipelineFillsAhead(t *testing.T) {
+	const n = 20
+	filled := 0
+	third := make(chan struct{})
+	fill := func(int) (bool, error) {
+		if filled == n {
+			return false, nil
+		}
+		if filled++; filled == 3 {
+			close(third)
+		}
+		return true, nil
+	}
+	work := func(int) error {
+		select {
+		case <-third:
+			return nil
+		case <-time.After(10 * time.Second):
+			return errBroken
+		}
+	}
+	if err := esdk.RunPipeline(t.Context(), 2, 6, fill, work, nil, nil); err != nil || filled != n {
+		t.Errorf("%v; %d of %d filled", err, filled, n)
+	}
 }
 
 // TestPipelineErrors: whatever fails first, the error is that of the lowest job,
