@@ -1,29 +1,44 @@
 package message
 
-import (
-	"crypto/hmac"
-	"crypto/sha512"
-)
+import "crypto/sha512"
 
 // hkdfSHA512 derives, by HKDF-SHA-512 (RFC 5869), a key for each info: it fills
 // each out, which may have up to 64 bytes.
 //
-// It is crypto/hkdf for the one shape that version 2 needs, with one HMAC for
-// both keys: a small message is on its way for some microseconds only.
+// It is crypto/hkdf for the one shape that version 2 needs, with one extraction
+// for both keys and no object on the heap: a small message is on its way for some
+// microseconds only. The tests compare the two.
 func hkdfSHA512(secret, salt []byte, infos [2]string, outs [2][]byte) {
-	var prk, block [sha512.Size]byte
+	prk := hmacSHA512(salt, secret)
 	defer clear(prk[:])
-	defer clear(block[:])
-	extract := hmac.New(sha512.New, salt)
-	extract.Write(secret)
-	extract.Sum(prk[:0])
-	expand := hmac.New(sha512.New, prk[:])
 	for i, info := range infos {
-		expand.Reset()
-		expand.Write(append([]byte(info), 1)) // the first block, the only one that is needed
-		expand.Sum(block[:0])
-		if copy(outs[i], block[:]) < len(outs[i]) {
+		var room [64]byte
+		block := hmacSHA512(prk[:], append(append(room[:0], info...), 1)) // the first block, the only one that is needed
+		n := copy(outs[i], block[:])
+		clear(block[:])
+		if n < len(outs[i]) {
 			panic("message: a derived key longer than a hash")
 		}
 	}
+}
+
+// hmacSHA512 is HMAC of RFC 2104 over two calls of Sum512.
+func hmacSHA512(key, message []byte) [sha512.Size]byte {
+	var pad [sha512.BlockSize]byte
+	if len(key) > len(pad) {
+		sum := sha512.Sum512(key)
+		key = sum[:]
+	}
+	copy(pad[:], key)
+	var room [2 * sha512.BlockSize]byte
+	defer clear(pad[:])
+	defer clear(room[:])
+	for i := range pad {
+		pad[i] ^= 0x36
+	}
+	inner := sha512.Sum512(append(append(room[:0], pad[:]...), message...))
+	for i := range pad {
+		pad[i] ^= 0x36 ^ 0x5c
+	}
+	return sha512.Sum512(append(append(room[:0], pad[:]...), inner[:]...))
 }

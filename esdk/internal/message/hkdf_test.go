@@ -14,7 +14,7 @@ import (
 // TestHKDF compares with the standard library's, for all lengths there can be.
 func TestHKDF(t *testing.T) {
 	for n := range 65 {
-		secret, salt := make([]byte, n), make([]byte, 2*n)
+		secret, salt := make([]byte, n), make([]byte, 3*n)
 		rand.Read(secret)
 		rand.Read(salt)
 		infos := [2]string{strings.Repeat("i", min(n, 63)), "COMMITKEY"}
