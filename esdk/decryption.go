@@ -184,8 +184,9 @@ func (d *decryption) cut(o *opening, b []byte) error {
 
 // open completes and runs a pipeline, of which jobs are filled in d.jobs.
 func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
-	if n := slotsFor(workers); len(d.jobs) < n {
-		d.jobs = append(d.jobs, make([]opening, n-len(d.jobs))...)
+	slots := slotsFor(workers, d.hash != nil)
+	if n := slots - len(d.jobs); n > 0 {
+		d.jobs = append(d.jobs, make([]opening, n)...)
 	}
 	p.work = func(slot int) error {
 		o := &d.jobs[slot]
@@ -206,7 +207,7 @@ func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
 	if d.hash != nil {
 		p.hash = func(slot int) { d.hash.Write(d.jobs[slot].raw) }
 	}
-	return p.run(ctx, workers, slotsFor(workers))
+	return p.run(ctx, workers, slots)
 }
 
 // finish verifies what follows the last frame.

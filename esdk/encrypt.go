@@ -181,7 +181,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 		span
 		sealed []byte
 	}
-	jobs := make([]job, slotsFor(workers))
+	jobs := make([]job, slotsFor(workers, e.hash != nil))
 	p := pipeline{
 		fill: func(slot int) (bool, error) {
 			if len(out) == 0 {

@@ -19,7 +19,7 @@ const (
 )
 
 // batch is how many bytes are read and decrypted at a time for Read.
-func batch(workers int) int { return slotsFor(workers) * chunk }
+func batch(workers int) int { return slotsFor(workers, false) * chunk }
 
 // A goroutine that finds nothing to do looks again for up to maxSpin before it
 // sleeps, for to be woken takes as long as a stage: but only while its last wait
@@ -43,17 +43,20 @@ type pipeline struct {
 	emit func(slot int) error // nil: nothing is emitted
 }
 
-// ahead is how many jobs a goroutine fills before it works on one: with a second
-// it has something to do while another fills.
-const ahead = 2
-
-// slotsFor returns how many jobs are under way at a time: for each worker those it
-// has filled, and one that waits for the job before it.
-func slotsFor(workers int) int {
-	if workers == 1 {
+// slotsFor returns how many jobs are under way at a time. For each worker there is
+// one that it works on or that waits for the job before it, and one that it has
+// filled: two where nothing is hashed, so that it has something to do while another
+// fills. A hash is slower than all else; to hold more for it only pushes what it
+// will need out of the cores' caches.
+func slotsFor(workers int, hashed bool) int {
+	switch {
+	case workers == 1:
 		return 1
+	case hashed:
+		return 2 * workers
+	default:
+		return 3 * workers
 	}
-	return (ahead + 1) * workers
 }
 
 // run takes all jobs through the stages, on up to workers goroutines, the
@@ -118,6 +121,7 @@ type flow struct {
 	jobs   []flowJob // under way, by number modulo the number of slots
 	queues [][]int   // of jobs to be worked, by the worker who filled them
 	free   [][]int   // slots, by the worker who filled them last
+	ahead  int       // how many jobs a worker fills before it works on one
 
 	end      int   // jobs from here on are not done: there are none, or err is why
 	err      error // of the job end
@@ -132,7 +136,7 @@ type flowJob struct {
 }
 
 func newFlow(p *pipeline, ctx context.Context, workers, slots int) *flow {
-	f := &flow{pipeline: p, ctx: ctx, jobs: make([]flowJob, slots), queues: make([][]int, workers), free: make([][]int, workers), end: math.MaxInt}
+	f := &flow{pipeline: p, ctx: ctx, jobs: make([]flowJob, slots), queues: make([][]int, workers), free: make([][]int, workers), ahead: max(1, slots/workers-1), end: math.MaxInt}
 	f.changed.L = &f.mu
 	for slot := range slots {
 		f.free[slot%workers] = append(f.free[slot%workers], slot)
@@ -219,7 +223,7 @@ func (f *flow) next(worker int) (stage, int) {
 		return toHash, f.hashed
 	case !f.emitting && ready(f.emitted):
 		return toEmit, f.emitted
-	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs) && len(f.queues[worker]) < ahead:
+	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs) && len(f.queues[worker]) < f.ahead:
 		return toFill, f.filled
 	}
 	if _, job := f.queue(worker); job < f.end {

@@ -208,7 +208,7 @@ func (w *Writer) pipe(fill func(*sealing) (bool, error)) error {
 		return err
 	}
 	if w.parts == nil {
-		w.parts = make([]sealing, slotsFor(w.e.workers))
+		w.parts = make([]sealing, slotsFor(w.e.workers, w.e.hash != nil))
 	}
 	p := pipeline{
 		fill: func(slot int) (bool, error) {
