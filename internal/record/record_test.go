@@ -34,6 +34,12 @@ type wider struct {
 
 func open(t testing.TB, cacheBytes int) (*record.DB, *boltstore.Store) {
 	t.Helper()
+	st, keyring := openStore(t)
+	return record.New(keyring.Guard(st), keyring, cacheBytes), st
+}
+
+func openStore(t testing.TB) (*boltstore.Store, *seal.Keyring) {
+	t.Helper()
 	st, err := boltstore.OpenMemory(boltstore.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +49,7 @@ func open(t testing.TB, cacheBytes int) (*record.DB, *boltstore.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return record.New(keyring.Guard(st), keyring, cacheBytes), st
+	return st, keyring
 }
 
 func put[T any](t testing.TB, db *record.DB, path string, rev store.Revision, r *T) error {
@@ -142,15 +148,7 @@ func (v countingView) Get(key []byte) (store.Entry, error) {
 // TestKnownRecordsAreNotLookedUp: while nothing is written, a record is looked up
 // in the store once, and in any state of it the right one is returned.
 func TestKnownRecordsAreNotLookedUp(t *testing.T) {
-	st, err := boltstore.OpenMemory(boltstore.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	keyring, _, err := seal.Init(t.Context(), st, seal.NewMemoryRootKey())
-	if err != nil {
-		t.Fatal(err)
-	}
+	st, keyring := openStore(t)
 	counted := &counting{Store: keyring.Guard(st)}
 	db := record.New(counted, keyring, 1<<20)
 	var views []*record.View
