@@ -148,7 +148,9 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 func (d *decryption) perJob() int { return max(1, chunk/max(1, int(d.header.FrameLength))) }
 
 // workersFor is how many goroutines are worth while for that many bytes.
-func (d *decryption) workersFor(n int) int { return max(1, min(d.workers, n/chunk)) }
+func (d *decryption) workersFor(n int) int {
+	return max(1, min(d.workers, n/max(chunk, int(d.header.FrameLength))))
+}
 
 // needFrame makes sure that the source's window begins with a whole frame.
 func (d *decryption) needFrame() error {

@@ -18,7 +18,7 @@ const (
 	pipelined = 1 << 20
 )
 
-// batch is how many bytes are read and decrypted at a time for Read.
+// batch is how many bytes are worth reading before they are decrypted by workers.
 func batch(workers int) int { return slotsFor(workers, false) * chunk }
 
 // A goroutine that finds nothing to do looks again for up to maxSpin before it

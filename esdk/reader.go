@@ -15,6 +15,11 @@ import (
 // is known when Read has returned io.EOF. Until then undo must be possible, or
 // DecryptOptions.VerifyFirst be set. The last bytes of a message are held back
 // until all of it was verified.
+//
+// Read decrypts some 64 KiB at a time, or one frame, and then returns of them; of a
+// signed message more, which is hashed meanwhile. WriteTo, which io.Copy uses, goes
+// on reading and decrypting, on as many goroutines as Config.Workers says, while it
+// writes.
 type Reader struct {
 	ctx    context.Context
 	d      *decryption
@@ -38,9 +43,12 @@ func (c *Client) NewReader(ctx context.Context, src io.Reader, m materials.Manag
 			start = at
 		}
 	}
-	d, header, err := c.startDecryption(ctx, &source{r: src, target: batch(c.config.Workers)}, m, opts)
+	d, header, err := c.startDecryption(ctx, &source{r: src, target: chunk}, m, opts)
 	if err != nil {
 		return nil, err
+	}
+	if d.hash != nil {
+		d.src.target = batch(d.workers) // work for two: one hashes while another decrypts
 	}
 	r := &Reader{ctx: ctx, d: d, header: header}
 	switch {
@@ -140,6 +148,7 @@ func (r *Reader) verifyTwice(src io.Reader, seeker io.Seeker, start int64, maxUn
 
 // verifyInMemory decrypts all of the message.
 func (r *Reader) verifyInMemory(limit int64) error {
+	r.d.src.target = batch(r.d.workers)
 	var all []byte
 	for !r.d.done {
 		var err error

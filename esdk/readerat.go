@@ -39,7 +39,7 @@ func (c *Client) NewReaderAt(ctx context.Context, src io.ReaderAt, size int64, m
 	if size < 0 {
 		return nil, errNegativeSize
 	}
-	d, header, err := c.startDecryption(ctx, &source{r: io.NewSectionReader(src, 0, size), target: batch(c.config.Workers)}, m, opts)
+	d, header, err := c.startDecryption(ctx, &source{r: io.NewSectionReader(src, 0, size), target: chunk}, m, opts)
 	if err != nil {
 		return nil, err
 	}
