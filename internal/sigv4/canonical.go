@@ -167,9 +167,7 @@ func unhex(c byte) byte {
 // values joined by commas.
 func appendHeaders(dst []byte, r *Request, signedHeaders string) ([]byte, bool) {
 	var buf [64]byte
-	for more := true; more; {
-		var name string
-		name, signedHeaders, more = strings.Cut(signedHeaders, ";")
+	for name := range strings.SplitSeq(signedHeaders, ";") {
 		dst = append(dst, name...)
 		dst = append(dst, ':')
 		if name == "host" {

@@ -181,17 +181,10 @@ func (s *Signed) checkHeaders(dateHeader string) error {
 
 // isSigned tells whether a header is in the list of SignedHeaders.
 func isSigned(signedHeaders, name string) bool {
-	for rest := signedHeaders; len(rest) >= len(name); {
-		if len(rest) == len(name) || rest[len(name)] == ';' {
-			if strings.EqualFold(rest[:len(name)], name) {
-				return true
-			}
+	for signed := range strings.SplitSeq(signedHeaders, ";") {
+		if strings.EqualFold(signed, name) {
+			return true
 		}
-		end := strings.IndexByte(rest, ';')
-		if end < 0 {
-			break
-		}
-		rest = rest[end+1:]
 	}
 	return false
 }
