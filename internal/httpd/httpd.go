@@ -25,10 +25,10 @@ import (
 // Server serves what its http.Server would, with the same handler, timeouts and
 // logger. A handler is a plain http.Handler, with these limits where the request
 // was parsed here: nothing of the request but its strings may be kept when it
-// has returned, and its header must stay as it is; the answer is sent as a whole when it has returned; it is not
-// told, by the request's context, of a client that hangs up; and the response
-// writer implements no other interface. The request's body has a method Rest, which
-// returns it without a copy.
+// has returned, and its header must stay as it is; the answer is sent as a whole
+// when it has returned; it is not told, by the request's context, of a client that
+// hangs up; and the response writer implements no other interface. The request's
+// body has a method Rest, which returns it without a copy.
 type Server struct {
 	net     *http.Server
 	handler http.Handler

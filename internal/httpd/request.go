@@ -155,7 +155,7 @@ func (p *parser) anew(head []byte) bool {
 // set makes the n-th field's value what its line says.
 func (p *parser) set(n int, f *field) (ok bool) {
 	line, ok := strings.CutSuffix(f.line, "\r\n")
-	value := trim(line[f.colon+1:])
+	value := strings.Trim(line[f.colon+1:], " \t")
 	if !ok || !isValue(value) {
 		return false
 	}
@@ -178,17 +178,6 @@ func (p *parser) set(n int, f *field) (ok bool) {
 	}
 	p.values[n] = value
 	return true
-}
-
-// trim returns s without spaces and tabs around it.
-func trim(s string) string {
-	for s != "" && (s[0] == ' ' || s[0] == '\t') {
-		s = s[1:]
-	}
-	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
-		s = s[:len(s)-1]
-	}
-	return s
 }
 
 // parseLength reads a length that may be one of a request here.

@@ -58,7 +58,7 @@ func (w *response) reset() {
 func (w *response) wire(date string, last bool) []byte {
 	w.Write(nil) // for a handler that said nothing
 	w.head = w.appendHead(w.head[:0], date, last)
-	if w.status == http.StatusNoContent || w.status == http.StatusNotModified {
+	if w.bodyless() {
 		return w.head
 	}
 	if len(w.head) > headRoom {
@@ -99,12 +99,17 @@ func (w *response) appendHead(dst []byte, date string, last bool) []byte {
 	if last {
 		dst = appendField(dst, "Connection", "close")
 	}
-	if w.status == http.StatusNoContent || w.status == http.StatusNotModified {
+	if w.bodyless() {
 		return append(dst, "\r\n"...)
 	}
 	dst = append(dst, "Content-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len(body)), 10)
 	return append(dst, endOfHead...)
+}
+
+// bodyless tells whether an answer of this status has no body, nor a length.
+func (w *response) bodyless() bool {
+	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
 // sortNames makes names those of the header, as they mostly are already: a
