@@ -152,6 +152,9 @@ func (d *decryption) workersFor(n int) int {
 	return max(1, min(d.workers, n/max(chunk, int(d.header.FrameLength))))
 }
 
+// batch is how many bytes are worth reading before all of them are decrypted.
+func (d *decryption) batch() int { return slotsFor(d.workers, d.hash != nil) * chunk }
+
 // needFrame makes sure that the source's window begins with a whole frame.
 func (d *decryption) needFrame() error {
 	for {

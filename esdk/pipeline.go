@@ -18,9 +18,6 @@ const (
 	pipelined = 1 << 20
 )
 
-// batch is how many bytes are worth reading before they are decrypted by workers.
-func batch(workers int) int { return slotsFor(workers, false) * chunk }
-
 // A goroutine that finds nothing to do looks again for up to maxSpin before it
 // sleeps, for to be woken takes as long as a stage: but only while its last wait
 // was short, its waking included.

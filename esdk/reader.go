@@ -48,7 +48,7 @@ func (c *Client) NewReader(ctx context.Context, src io.Reader, m materials.Manag
 		return nil, err
 	}
 	if d.hash != nil {
-		d.src.target = batch(d.workers) // work for two: one hashes while another decrypts
+		d.src.target = d.batch() // work for two: one hashes while another decrypts
 	}
 	r := &Reader{ctx: ctx, d: d, header: header}
 	switch {
@@ -148,7 +148,7 @@ func (r *Reader) verifyTwice(src io.Reader, seeker io.Seeker, start int64, maxUn
 
 // verifyInMemory decrypts all of the message.
 func (r *Reader) verifyInMemory(limit int64) error {
-	r.d.src.target = batch(r.d.workers)
+	r.d.src.target = r.d.batch()
 	var all []byte
 	for !r.d.done {
 		var err error
