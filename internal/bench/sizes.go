@@ -36,9 +36,7 @@ func measureSizes(o *options, r *report) error {
 	}()
 	for _, n := range counts {
 		s, err := openSize(o, binary, n)
-		if s != nil {
-			stores = append(stores, s)
-		}
+		stores = append(stores, s)
 		if err != nil {
 			return fmt.Errorf("%d keys: %w", n, err)
 		}
