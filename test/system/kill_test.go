@@ -22,7 +22,7 @@ func TestKill(t *testing.T) {
 		rounds = 3
 	}
 	if soak {
-		rounds = 200
+		rounds = 500 // and as many of the store alone: the thousand of make soak
 	}
 	data := t.TempDir()
 	p := start(t, data)
