@@ -27,12 +27,33 @@ type decryption struct {
 // An opening is a job of a decryption's pipeline: some frames and, once they are
 // decrypted, their plaintext.
 type opening struct {
-	scan  message.Scanner // at the first of them
-	buf   []byte          // which raw lies in
-	raw   []byte          // all bytes of the frames
-	size  int             // of their plaintext
-	last  bool            // they are the last frame alone
-	plain []byte
+	run     message.Run
+	frame   message.Frame // without a run: the message's last
+	raw     []byte        // all bytes of the frames
+	buf     []byte        // which raw lies in
+	size    int           // of their plaintext
+	plain   []byte
+	scratch message.Scratch
+}
+
+// last reports whether it is the message's last frame alone.
+func (o *opening) last() bool { return len(o.run.Raw) == 0 }
+
+// open appends the plaintext of the frames to o.plain.
+func (o *opening) open(c *message.Cipher) error {
+	var plain []byte
+	var err error
+	frame := o.frame.Seq
+	if o.last() {
+		plain, err = c.OpenFrame(o.plain, &o.frame, &o.scratch)
+	} else {
+		plain, frame, err = c.OpenRun(o.plain, &o.run, &o.scratch)
+	}
+	if err != nil {
+		return &FrameError{Frame: frame, Err: err}
+	}
+	o.plain = plain
+	return nil
 }
 
 // start begins with the body, or begins again.
@@ -127,7 +148,7 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 			return true, nil
 		},
 		emit: func(slot int) error {
-			if d.jobs[slot].last {
+			if d.jobs[slot].last() {
 				return nil
 			}
 			return write(slot)
@@ -172,10 +193,8 @@ func (d *decryption) needFrame() error {
 // cut makes o of the frames that b begins with: some regular ones, or the last.
 // If there is none that is whole, o has no bytes.
 func (d *decryption) cut(o *opening, b []byte) error {
-	*o = opening{scan: *d.scan, buf: o.buf, plain: o.plain}
-	if frames, size, plaintext := d.scan.Regular(b, d.perJob()); frames > 0 {
-		d.scan.Skip(frames)
-		o.raw, o.size = b[:size], plaintext
+	o.run = d.scan.Run(b, d.perJob())
+	if o.raw, o.size = o.run.Raw, o.run.PlaintextLen(); !o.last() {
 		return nil
 	}
 	f, size, err := d.scan.Next(b)
@@ -183,7 +202,7 @@ func (d *decryption) cut(o *opening, b []byte) error {
 		return err
 	}
 	d.last = f.Last()
-	o.raw, o.size, o.last = b[:size], f.PlaintextLen(), f.Last()
+	o.frame, o.raw, o.size = f, b[:size], f.PlaintextLen()
 	return nil
 }
 
@@ -193,22 +212,7 @@ func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
 	if n := slots - len(d.jobs); n > 0 {
 		d.jobs = append(d.jobs, make([]opening, n)...)
 	}
-	p.work = func(slot int) error {
-		o := &d.jobs[slot]
-		var scratch message.Scratch
-		for raw := o.raw; len(raw) > 0; {
-			f, size, err := o.scan.Next(raw)
-			if err != nil {
-				return err
-			}
-			plain, err := d.cipher.OpenFrame(o.plain, &f, &scratch)
-			if err != nil {
-				return &FrameError{Frame: f.Seq, Err: err}
-			}
-			o.plain, raw = plain, raw[size:]
-		}
-		return nil
-	}
+	p.work = func(slot int) error { return d.jobs[slot].open(d.cipher) }
 	if d.hash != nil {
 		p.hash = func(slot int) { d.hash.Write(d.jobs[slot].raw) }
 	}

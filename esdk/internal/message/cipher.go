@@ -167,6 +167,22 @@ func (c *Cipher) OpenFrame(dst []byte, f *Frame, s *Scratch) ([]byte, error) {
 	return dst, nil
 }
 
+// OpenRun is OpenFrame for the frames of a run. With ErrAuthentication it returns
+// the number of the first frame that is not verified.
+func (c *Cipher) OpenRun(dst []byte, r *Run, s *Scratch) (plain []byte, failed uint32, err error) {
+	// All but the number is the same for each.
+	aad := c.bodyAAD(s, Regular, r.First, int(r.Length))
+	number, stride := aad[len(s.aad):][:4], r.stride()
+	for raw := r.Raw; len(raw) > 0; raw = raw[stride:] {
+		copy(number, raw)
+		dst, err = c.aead.Open(dst, raw[4:4+ivSize], raw[4+ivSize:stride], aad)
+		if err != nil {
+			return nil, binary.BigEndian.Uint32(raw), ErrAuthentication
+		}
+	}
+	return dst, 0, nil
+}
+
 func (c *Cipher) bodyAAD(s *Scratch, kind Kind, seq uint32, length int) []byte {
 	if s.of != c || s.kind != kind {
 		s.of, s.kind = c, kind

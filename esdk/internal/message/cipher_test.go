@@ -2,6 +2,8 @@ package message_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -72,6 +74,52 @@ func TestCipher(t *testing.T) {
 	}
 }
 
+// TestOpenRun opens some frames together, of which one was changed.
+func TestOpenRun(t *testing.T) {
+	h := header(t, suite.AES256GCMCommit)
+	c, err := message.NewCipher(h.Suite, h.ID, bytes.Repeat([]byte{5}, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first, frames = 1<<24 - 2, 5 // all bytes of a number change
+	var scratch message.Scratch
+	length := int(h.FrameLength)
+	plaintext := make([]byte, frames*length)
+	rand.Read(plaintext)
+	var body []byte
+	for i := range frames {
+		body = c.SealFrame(body, plaintext[i*length:][:length], message.Regular, first+uint32(i), &scratch)
+	}
+	run := func(from uint32, body []byte) message.Run {
+		s := message.NewScanner(h, 0)
+		s.Seek(from)
+		return s.Run(body, frames)
+	}
+	r := run(first, body)
+	plain, _, err := c.OpenRun([]byte("before"), &r, &scratch)
+	if err != nil || string(plain) != "before"+string(plaintext) {
+		t.Fatalf("%d bytes of %d, %v", len(plain), len(plaintext), err)
+	}
+	stride := len(body) / frames
+	for i := range body {
+		if i%stride < 4 {
+			continue // the number, which Run looks at
+		}
+		body[i] ^= 1
+		r := run(first, body)
+		if plain, failed, err := c.OpenRun(nil, &r, &scratch); plain != nil || failed != first+uint32(i/stride) || !errors.Is(err, message.ErrAuthentication) {
+			t.Fatalf("byte %d changed: %d bytes, frame %d, %v", i, len(plain), failed, err)
+		}
+		body[i] ^= 1
+	}
+	// A frame under the number of another.
+	binary.BigEndian.PutUint32(body, first-1)
+	r = run(first-1, body[:stride])
+	if _, failed, err := c.OpenRun(nil, &r, &scratch); failed != first-1 || !errors.Is(err, message.ErrAuthentication) {
+		t.Errorf("another number: frame %d, %v", failed, err)
+	}
+}
+
 // TestNoAllocation: frames cost none.
 func TestNoAllocation(t *testing.T) {
 	h := header(t, suite.AES256GCMCommit)
@@ -88,6 +136,11 @@ func TestNoAllocation(t *testing.T) {
 		f, _, err := scan.Next(frame)
 		if err == nil {
 			_, err = c.OpenFrame(opened, &f, scratch)
+		}
+		if err == nil {
+			scan.Seek(9)
+			run := scan.Run(frame, 1)
+			_, _, err = c.OpenRun(opened, &run, scratch)
 		}
 		if err != nil {
 			t.Fatal(err)

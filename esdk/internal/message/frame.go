@@ -41,6 +41,20 @@ func (f *Frame) PlaintextLen() int { return len(f.Sealed) - tagSize }
 // Last reports whether no frame follows.
 func (f *Frame) Last() bool { return f.Kind != Regular }
 
+// Run is some regular frames that follow each other. Its slice lies in the buffer
+// that it was scanned from.
+type Run struct {
+	First  uint32 // number
+	Length uint32 // of the plaintext of each in bytes
+	Raw    []byte // all bytes of the frames
+}
+
+// PlaintextLen returns the length of all plaintexts in bytes.
+func (r *Run) PlaintextLen() int { return len(r.Raw) / r.stride() * int(r.Length) }
+
+// stride is how many bytes a frame takes.
+func (r *Run) stride() int { return int(r.Length) + RegularOverhead }
+
 // Scanner cuts a body into frames and checks their order and lengths. It
 // authenticates nothing.
 type Scanner struct {
@@ -58,24 +72,25 @@ func NewScanner(h *Header, limit uint32) *Scanner {
 // Seek makes the frame of that number the next one.
 func (s *Scanner) Seek(seq uint32) { s.next = seq }
 
-// Regular returns how many whole regular frames b begins with, at most limit,
-// how many bytes they take and how many their plaintext does. It looks only at
-// where they end. Next checks them, and may do so on a copy of the Scanner.
-func (s *Scanner) Regular(b []byte, limit int) (frames, size, plaintext int) {
-	length := int(s.frameLength)
-	if length == 0 {
-		return 0, 0, 0
+// Run cuts the regular frames that b begins with, at most limit, off its front. It
+// ends before a frame that is not whole or not the one that is due, of which Next
+// says more.
+func (s *Scanner) Run(b []byte, limit int) Run {
+	r := Run{First: s.next, Length: s.frameLength}
+	if r.Length == 0 {
+		return r
 	}
-	stride := length + RegularOverhead
-	for frames < limit && len(b)-size >= stride && binary.BigEndian.Uint32(b[size:]) != finalMark {
-		size += stride
-		frames++
+	size := 0
+	for range limit {
+		if len(b)-size < r.stride() || s.next == finalMark || binary.BigEndian.Uint32(b[size:]) != s.next {
+			break
+		}
+		size += r.stride()
+		s.next++
 	}
-	return frames, size, frames * length
+	r.Raw = b[:size:size]
+	return r
 }
-
-// Skip goes on behind that many frames.
-func (s *Scanner) Skip(frames int) { s.next += uint32(frames) }
 
 // Next cuts the next frame off the front of b. Size is its length. Where b is
 // too short, size is greater than len(b): how many bytes are needed to go on.

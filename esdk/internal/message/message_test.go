@@ -372,7 +372,7 @@ func FuzzHeader(f *testing.F) {
 }
 
 // FuzzScanner: a scanner gets by with any bytes, and asks for more only where
-// it has too few.
+// it has too few. A run is what one frame after the other gives.
 func FuzzScanner(f *testing.F) {
 	f.Add(uint32(16), append([]byte{0, 0, 0, 1}, make([]byte, 60)...))
 	f.Add(uint32(16), append([]byte{255, 255, 255, 255, 0, 0, 0, 1}, make([]byte, 60)...))
@@ -380,6 +380,12 @@ func FuzzScanner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frameLength uint32, in []byte) {
 		h := &message.Header{FrameLength: frameLength & 0xffff}
 		s := message.NewScanner(h, 1<<16)
+		together, body, regular := *s, in, 0
+		defer func() {
+			if r := together.Run(body, len(body)); len(r.Raw) != regular {
+				t.Fatalf("a run of %d bytes, frame by frame %d", len(r.Raw), regular)
+			}
+		}()
 		for seq := uint32(1); ; seq++ {
 			f, size, err := s.Next(in)
 			if err != nil || size > len(in) {
@@ -391,36 +397,54 @@ func FuzzScanner(f *testing.F) {
 			if in = in[size:]; f.Last() {
 				return
 			}
+			regular += size
 		}
 	})
 }
 
-// TestRegular counts the regular frames at the beginning of some bytes.
-func TestRegular(t *testing.T) {
+// TestRun cuts the regular frames off the front of some bytes.
+func TestRun(t *testing.T) {
 	h := &message.Header{FrameLength: 10}
-	regular := make([]byte, 10+message.RegularOverhead)
 	var body []byte
-	for i := range byte(5) {
-		regular[3] = i + 1
+	for number := range byte(5) {
+		regular := make([]byte, 10+message.RegularOverhead)
+		regular[3] = number + 1
 		body = append(body, regular...)
 	}
-	final := append([]byte{255, 255, 255, 255, 0, 0, 0, 6}, make([]byte, 60)...)
+	length := len(body) / 5
 	for cut := range len(body) + 1 {
 		for limit := range 7 {
 			s := message.NewScanner(h, 0)
-			frames, size, plaintext := s.Regular(body[:cut], limit)
-			if want := min(limit, cut/len(regular)); frames != want || size != want*len(regular) || plaintext != want*10 {
-				t.Fatalf("%d bytes, limit %d: %d frames of %d and %d bytes, want %d", cut, limit, frames, size, plaintext, want)
+			r := s.Run(body[:cut], limit)
+			want := min(limit, cut/length)
+			if r.First != 1 || !bytes.Equal(r.Raw, body[:want*length]) || r.PlaintextLen() != want*10 {
+				t.Fatalf("%d bytes, limit %d: %+v of %d bytes, want %d frames", cut, limit, r, r.PlaintextLen(), want)
+			}
+			if f, _, err := s.Next(body[want*length:]); err != nil || want < 5 && f.Seq != uint32(want+1) {
+				t.Fatalf("%d bytes, limit %d: behind it %+v, %v", cut, limit, f, err)
 			}
 		}
 	}
+	final := append([]byte{255, 255, 255, 255, 0, 0, 0, 6}, make([]byte, 60)...)
 	s := message.NewScanner(h, 0)
-	frames, size, _ := s.Regular(append(body, final...), 10)
-	s.Skip(frames)
-	if f, _, err := s.Next(append(body, final...)[size:]); frames != 5 || err != nil || f.Seq != 6 || f.Kind != message.Final {
-		t.Errorf("behind %d frames: %+v, %v", frames, f, err)
+	r := s.Run(append(body, final...), 10)
+	if f, _, err := s.Next(final); len(r.Raw) != len(body) || err != nil || f.Seq != 6 || f.Kind != message.Final {
+		t.Errorf("behind %d bytes: %+v, %v", len(r.Raw), f, err)
 	}
-	if frames, _, _ := message.NewScanner(&message.Header{}, 0).Regular(body, 5); frames != 0 {
-		t.Errorf("%d frames in a body without", frames)
+	s = message.NewScanner(h, 0)
+	r = s.Run(slices.Concat(body[:2*length], body[3*length:]), 10)
+	if _, _, err := s.Next(body[3*length:]); len(r.Raw) != 2*length || !errors.Is(err, message.ErrFrameSequence) {
+		t.Errorf("a frame is missing: %d bytes before it, %v", len(r.Raw), err)
+	}
+	// What would be the number of one more regular frame marks the final one.
+	s = message.NewScanner(h, 0)
+	s.Seek(message.MaxRegular)
+	most := binary.BigEndian.AppendUint32(nil, message.MaxRegular)
+	most = append(most, body[4:length]...)
+	if r := s.Run(append(most, bytes.Repeat([]byte{255}, length)...), 10); !bytes.Equal(r.Raw, most) {
+		t.Errorf("the longest message goes on for %d bytes", len(r.Raw))
+	}
+	if r := message.NewScanner(&message.Header{}, 0).Run(body, 5); len(r.Raw) != 0 || r.First != 1 {
+		t.Errorf("frames in a body without: %+v", r)
 	}
 }
