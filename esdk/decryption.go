@@ -126,7 +126,8 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 	if l := d.header.FrameLength; l == 0 || l > pipelined {
 		workers = 1
 	}
-	d.src.target = d.perJob() * (int(d.header.FrameLength) + message.RegularOverhead)
+	var borrowed memory
+	d.src.borrow(&borrowed, d.perJob()*d.stride())
 	slot := 0 // of the last job
 	err = d.open(ctx, workers, pipeline{
 		fill: func(next int) (bool, error) {
@@ -143,7 +144,7 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 			}
 			d.src.advance(len(o.raw))
 			o.buf = d.src.buf
-			o.plain = slices.Grow(o.plain[:0], o.size)
+			o.plain = borrowed.room(o.plain, o.size)
 			slot = next
 			return true, nil
 		},
@@ -162,11 +163,16 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 	for i := range d.jobs {
 		clear(d.jobs[i].plain[:cap(d.jobs[i].plain)])
 	}
+	d.jobs, d.src = nil, nil // which lie in what is given back
+	borrowed.giveBack()
 	return written, err
 }
 
+// stride is how many bytes a regular frame takes.
+func (d *decryption) stride() int { return int(d.header.FrameLength) + message.RegularOverhead }
+
 // perJob is how many frames one goroutine decrypts at a time.
-func (d *decryption) perJob() int { return max(1, chunk/max(1, int(d.header.FrameLength))) }
+func (d *decryption) perJob() int { return max(1, chunk/d.stride()) }
 
 // workersFor is how many goroutines are worth while for that many bytes.
 func (d *decryption) workersFor(n int) int {

@@ -218,7 +218,9 @@ type span struct {
 
 // perJob is how many bytes of plaintext one goroutine seals at a time: whole
 // frames, about a chunk.
-func (e *encryption) perJob() int { return max(1, chunk/e.frameLength) * e.frameLength }
+func (e *encryption) perJob() int {
+	return max(1, chunk/(e.frameLength+message.RegularOverhead)) * e.frameLength
+}
 
 // regular is how many of that many bytes fill frames that cannot be the last.
 func (e *encryption) regular(plaintext int) int {

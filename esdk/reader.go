@@ -134,13 +134,14 @@ func (r *Reader) fill() bool {
 // verifyTwice verifies the message and goes back to its body. The second
 // reading verifies again: the source may change in between.
 func (r *Reader) verifyTwice(src io.Reader, seeker io.Seeker, start int64, maxUnframed uint32) error {
+	target := r.d.src.target
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return err
 	}
 	if _, err := seeker.Seek(start+int64(r.header.Length), io.SeekStart); err != nil {
 		return fmt.Errorf("going back in the message: %w", err)
 	}
-	r.d.src = &source{r: src, target: r.d.src.target}
+	r.d.src = &source{r: src, target: target}
 	r.d.start(maxUnframed)
 	r.err = nil
 	return nil

@@ -14,9 +14,10 @@ import (
 type source struct {
 	r      io.Reader // nil: buf is all
 	buf    []byte
-	at     int // in buf
-	size   int // of buffers to come: it grows while reads fill them,
-	target int // up to this
+	at     int     // in buf
+	size   int     // of buffers to come: it grows while reads fill them,
+	target int     // up to this
+	memory *memory // for them
 }
 
 const (
@@ -28,6 +29,11 @@ const (
 func (s *source) window() []byte { return s.buf[s.at:] }
 
 func (s *source) advance(n int) { s.at += n }
+
+// borrow makes m what is read into from now on, that many bytes at a time.
+func (s *source) borrow(m *memory, target int) {
+	s.memory, s.target, s.size = m, target, min(s.size, target)
+}
 
 // goOnIn makes what is buffered of the input go on in other memory: nothing more
 // is read into the old.
@@ -55,9 +61,11 @@ func (s *source) need(n int) error {
 			return s.ended()
 		}
 		s.makeRoom(n)
-		k, err := s.r.Read(s.buf[len(s.buf):cap(s.buf)])
+		// Behind the target a frame may begin that other memory would have to end.
+		full := min(cap(s.buf), max(n, s.target))
+		k, err := s.r.Read(s.buf[len(s.buf):full])
 		s.buf = s.buf[:len(s.buf)+k]
-		if len(s.buf) == cap(s.buf) {
+		if len(s.buf) == full {
 			s.size = min(2*max(s.size, minBuffer), s.target)
 		}
 		switch {
@@ -90,7 +98,7 @@ func (s *source) makeRoom(n int) {
 	have := len(s.window())
 	want := max(min(n, 2*have), s.size, minBuffer)
 	if cap(s.buf) < want {
-		s.buf = append(make([]byte, 0, want), s.window()...)
+		s.buf = append(s.memory.room(nil, want), s.window()...)
 	} else {
 		s.buf = s.buf[:copy(s.buf[:have], s.window())]
 	}

@@ -18,10 +18,9 @@ type Writer struct {
 	dst    io.Writer
 	e      *encryption
 	header *Header
-	plain  []byte    // not encrypted yet: what may be the last frame
-	sealed []byte    // not written yet
-	parts  []sealing // buffers of a pipeline
-	left   int64     // bytes that may still be written
+	plain  []byte // not encrypted yet: what may be the last frame
+	sealed []byte // not written yet
+	left   int64  // bytes that may still be written
 	err    error
 }
 
@@ -101,11 +100,11 @@ func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
 		// known by what does not follow it.
 		size = w.e.perJob() + 1
 	)
-	w.err = w.pipe(func(p *sealing) (bool, error) {
+	w.err = w.pipe(func(p *sealing, m *memory) (bool, error) {
 		if ended != nil {
 			return false, nil
 		}
-		p.buf = slices.Grow(p.buf[:0], size)[:size]
+		p.buf = m.room(p.buf, size)[:size]
 		n := copy(p.buf, w.plain)
 		var k int
 		k, ended = readFull(src, p.buf[n:])
@@ -119,9 +118,6 @@ func (w *Writer) ReadFrom(src io.Reader) (int64, error) {
 		w.plain = append(w.plain[:0], p.buf[whole:n+k]...)
 		return whole > 0, nil
 	})
-	for i := range w.parts {
-		clear(w.parts[i].buf[:cap(w.parts[i].buf)])
-	}
 	if w.err != nil {
 		return read, w.err
 	}
@@ -188,7 +184,7 @@ func (w *Writer) sealAll(frames []byte) error {
 		}
 		return nil
 	}
-	return w.pipe(func(p *sealing) (bool, error) {
+	return w.pipe(func(p *sealing, _ *memory) (bool, error) {
 		n := min(per, len(frames))
 		p.plain, frames = frames[:n], frames[n:]
 		return n > 0, nil
@@ -202,39 +198,40 @@ type sealing struct {
 	sealed []byte
 }
 
-// pipe seals the frames that fill sets in parts, and writes them.
-func (w *Writer) pipe(fill func(*sealing) (bool, error)) error {
+// pipe seals the frames that fill sets, and writes them. The memory is for what
+// fill needs, until pipe returns.
+func (w *Writer) pipe(fill func(*sealing, *memory) (bool, error)) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	if w.parts == nil {
-		w.parts = make([]sealing, slotsFor(w.e.workers, w.e.hash != nil))
-	}
+	var borrowed memory
+	parts := make([]sealing, slotsFor(w.e.workers, w.e.hash != nil))
 	p := pipeline{
 		fill: func(slot int) (bool, error) {
-			p := &w.parts[slot]
-			more, err := fill(p)
+			p := &parts[slot]
+			more, err := fill(p, &borrowed)
 			if !more || err != nil {
 				return false, err
 			}
 			size, err := w.e.reserve(&p.span, p.plain, false)
-			p.sealed = slices.Grow(p.sealed[:0], size)
+			p.sealed = borrowed.room(p.sealed, size)
 			return err == nil, err
 		},
 		work: func(slot int) error {
-			p := &w.parts[slot]
+			p := &parts[slot]
 			p.sealed = w.e.sealSpan(p.sealed[:0], p.span)
 			return nil
 		},
-		emit: func(slot int) error { return w.write(w.parts[slot].sealed) },
+		emit: func(slot int) error { return w.write(parts[slot].sealed) },
 	}
 	if w.e.hash != nil {
-		p.hash = func(slot int) { w.e.hash.Write(w.parts[slot].sealed) }
+		p.hash = func(slot int) { w.e.hash.Write(parts[slot].sealed) }
 	}
-	err := p.run(w.ctx, w.e.workers, len(w.parts))
-	for i := range w.parts {
-		w.parts[i].plain = nil // it may be the caller's
+	err := p.run(w.ctx, w.e.workers, len(parts))
+	for i := range parts {
+		clear(parts[i].buf[:cap(parts[i].buf)])
 	}
+	borrowed.giveBack()
 	return err
 }
 
