@@ -140,7 +140,7 @@ func (r *report) print(out io.Writer) error {
 		w.Flush()
 	}
 	if len(r.Streams) > 0 {
-		fmt.Fprint(out, "\nStreams: 16 MiB (signed: 64 MiB) in frames of 4096 bytes, from memory to nowhere. What is compared takes\nturns with its ceiling, the row with ratio 1 above it, in slices of milliseconds; medians.\n\n")
+		fmt.Fprint(out, "\nStreams: 64 MiB in frames of 4096 bytes, from memory to nowhere. What is compared takes turns, in another\norder each round, with its ceiling, the row with ratio 1 above it; medians.\n\n")
 		fmt.Fprintln(w, "stream\tMB/s\tof ceiling\t")
 		for _, s := range r.Streams {
 			fmt.Fprintf(w, "%s\t%.0f\t%.2f\t\n", s.What, s.MBSec, s.Ratio)
