@@ -168,7 +168,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 	start, per := len(dst), e.perJob()
 	dst = slices.Grow(dst, size)
 	if len(plaintext) <= per {
-		dst = e.sealSpan(dst, span{1, plaintext, true})
+		dst = e.sealSpan(dst, &span{seq: 1, plain: plaintext, last: true})
 		if e.hash != nil {
 			e.hash.Write(dst[start:])
 		}
@@ -196,7 +196,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 			return true, nil
 		},
 		work: func(slot int) error {
-			e.sealSpan(jobs[slot].sealed[:0], jobs[slot].span)
+			e.sealSpan(jobs[slot].sealed[:0], &jobs[slot].span)
 			return nil
 		},
 	}
@@ -211,9 +211,10 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 
 // A span is some frames of a message before they are sealed.
 type span struct {
-	seq   uint64 // of the first
-	plain []byte
-	last  bool // the last of them is the message's
+	seq     uint64 // of the first
+	plain   []byte
+	last    bool // the last of them is the message's
+	scratch message.Scratch
 }
 
 // perJob is how many bytes of plaintext one goroutine seals at a time: whole
@@ -249,21 +250,21 @@ func (e *encryption) reserve(s *span, plaintext []byte, last bool) (int, error) 
 	if err != nil {
 		return 0, err
 	}
-	*s = span{e.seq, plaintext, last}
+	s.seq, s.plain, s.last = e.seq, plaintext, last
 	e.seq += uint64((len(plaintext) + e.frameLength - 1) / e.frameLength)
 	return size, nil
 }
 
 // sealSpan appends frames to dst. It may be called concurrently.
-func (e *encryption) sealSpan(dst []byte, s span) []byte {
-	var scratch message.Scratch
-	seq, plain := uint32(s.seq), s.plain
-	for ; len(plain) > e.frameLength || len(plain) > 0 && !s.last; seq++ {
-		dst = e.cipher.SealFrame(dst, plain[:e.frameLength], message.Regular, seq, &scratch)
-		plain = plain[e.frameLength:]
-	}
+func (e *encryption) sealSpan(dst []byte, s *span) []byte {
+	regular := len(s.plain)
 	if s.last {
-		dst = e.cipher.SealFrame(dst, plain, message.Final, seq, &scratch)
+		regular = e.regular(regular)
+	}
+	first := uint32(s.seq)
+	dst = e.cipher.SealRun(dst, s.plain[:regular], first, e.frameLength, &s.scratch)
+	if s.last {
+		dst = e.cipher.SealFinal(dst, s.plain[regular:], first+uint32(regular/e.frameLength), &s.scratch)
 	}
 	return dst
 }

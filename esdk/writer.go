@@ -219,7 +219,7 @@ func (w *Writer) pipe(fill func(*sealing, *memory) (bool, error)) error {
 		},
 		work: func(slot int) error {
 			p := &parts[slot]
-			p.sealed = w.e.sealSpan(p.sealed[:0], p.span)
+			p.sealed = w.e.sealSpan(p.sealed[:0], &p.span)
 			return nil
 		},
 		emit: func(slot int) error { return w.write(parts[slot].sealed) },
@@ -246,7 +246,7 @@ func (w *Writer) seal(plaintext []byte, last bool) error {
 		return err
 	}
 	start := len(w.sealed)
-	w.sealed = w.e.sealSpan(slices.Grow(w.sealed, size), s)
+	w.sealed = w.e.sealSpan(slices.Grow(w.sealed, size), &s)
 	if w.e.hash != nil {
 		w.e.hash.Write(w.sealed[start:])
 	}

@@ -142,18 +142,34 @@ func (c *Cipher) headerAAD(h *Header, required []byte) []byte {
 	return append(h.Body[:len(h.Body):len(h.Body)], required...)
 }
 
-// SealFrame appends the frame of that kind, Regular or Final, and number to dst.
-func (c *Cipher) SealFrame(dst, plaintext []byte, kind Kind, seq uint32, s *Scratch) []byte {
-	binary.BigEndian.PutUint32(s.nonce[ivSize-4:], seq) // behind zeros
-	if kind == Final {
-		dst = binary.BigEndian.AppendUint32(dst, finalMark)
+// SealRun appends plaintext, of a multiple of length bytes, as regular frames with
+// the numbers from first on.
+func (c *Cipher) SealRun(dst, plaintext []byte, first uint32, length int, s *Scratch) []byte {
+	// All but the number is the same for each.
+	aad := c.bodyAAD(s, Regular, first, length)
+	number := aad[len(s.aad):][:4]
+	for seq := first; len(plaintext) > 0; seq++ {
+		binary.BigEndian.PutUint32(number, seq)
+		dst = append(append(dst, number...), s.frameNonce(seq)...)
+		dst = c.aead.Seal(dst, s.nonce[:], plaintext[:length], aad)
+		plaintext = plaintext[length:]
 	}
+	return dst
+}
+
+// SealFinal appends the final frame, which has that number.
+func (c *Cipher) SealFinal(dst, plaintext []byte, seq uint32, s *Scratch) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, finalMark)
 	dst = binary.BigEndian.AppendUint32(dst, seq)
-	dst = append(dst, s.nonce[:]...)
-	if kind == Final {
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(plaintext)))
-	}
-	return c.aead.Seal(dst, s.nonce[:], plaintext, c.bodyAAD(s, kind, seq, len(plaintext)))
+	dst = append(dst, s.frameNonce(seq)...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(plaintext)))
+	return c.aead.Seal(dst, s.nonce[:], plaintext, c.bodyAAD(s, Final, seq, len(plaintext)))
+}
+
+// frameNonce makes s.nonce that of the frame with that number, and returns it.
+func (s *Scratch) frameNonce(seq uint32) []byte {
+	binary.BigEndian.PutUint32(s.nonce[ivSize-4:], seq) // behind zeros
+	return s.nonce[:]
 }
 
 // OpenFrame verifies a frame and appends its plaintext to dst, which must not

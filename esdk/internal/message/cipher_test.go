@@ -34,14 +34,18 @@ func TestCipher(t *testing.T) {
 		}
 		var scratch message.Scratch
 		for kind, seq := range map[message.Kind]uint32{message.Regular: 1, message.Final: 2} {
-			frame := c.SealFrame(nil, bytes.Repeat([]byte{3}, 16), kind, seq, &scratch)
+			plaintext := bytes.Repeat([]byte{3}, 16)
+			frame := c.SealRun(nil, plaintext, seq, 16, &scratch)
+			if kind == message.Final {
+				frame = c.SealFinal(nil, plaintext, seq, &scratch)
+			}
 			scan := message.NewScanner(h, 0)
 			scan.Seek(seq)
 			f, size, err := scan.Next(frame)
 			if err != nil || size != len(frame) || f.Kind != kind || f.Seq != seq {
 				t.Fatalf("%v: frame %+v, %d bytes, %v", s.ID, f, size, err)
 			}
-			if got, err := c.OpenFrame(nil, &f, &scratch); err != nil || !bytes.Equal(got, bytes.Repeat([]byte{3}, 16)) {
+			if got, err := c.OpenFrame(nil, &f, &scratch); err != nil || !bytes.Equal(got, plaintext) {
 				t.Errorf("%v: %x, %v", s.ID, got, err)
 			}
 			for name, change := range map[string]func(*message.Frame){
@@ -74,8 +78,8 @@ func TestCipher(t *testing.T) {
 	}
 }
 
-// TestOpenRun opens some frames together, of which one was changed.
-func TestOpenRun(t *testing.T) {
+// TestRuns seals some frames together, and opens them so, of which one was changed.
+func TestRuns(t *testing.T) {
 	h := header(t, suite.AES256GCMCommit)
 	c, err := message.NewCipher(h.Suite, h.ID, bytes.Repeat([]byte{5}, 32))
 	if err != nil {
@@ -86,9 +90,18 @@ func TestOpenRun(t *testing.T) {
 	length := int(h.FrameLength)
 	plaintext := make([]byte, frames*length)
 	rand.Read(plaintext)
-	var body []byte
-	for i := range frames {
-		body = c.SealFrame(body, plaintext[i*length:][:length], message.Regular, first+uint32(i), &scratch)
+	body := c.SealRun(nil, plaintext, first, length, &scratch)
+	for one, i := body, 0; i < frames; i++ {
+		scan := message.NewScanner(h, 0)
+		scan.Seek(first + uint32(i))
+		f, size, err := scan.Next(one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := c.OpenFrame(nil, &f, &scratch); err != nil || !bytes.Equal(got, plaintext[i*length:][:length]) {
+			t.Fatalf("frame %d of the run: %d bytes, %v", i, len(got), err)
+		}
+		one = one[size:]
 	}
 	run := func(from uint32, body []byte) message.Run {
 		s := message.NewScanner(h, 0)
@@ -132,7 +145,7 @@ func TestNoAllocation(t *testing.T) {
 	scan := message.NewScanner(h, 0)
 	if n := testing.AllocsPerRun(100, func() {
 		scan.Seek(9)
-		frame := c.SealFrame(sealed, plaintext, message.Regular, 9, scratch)
+		frame := c.SealRun(sealed, plaintext, 9, 16, scratch)
 		f, _, err := scan.Next(frame)
 		if err == nil {
 			_, err = c.OpenFrame(opened, &f, scratch)
