@@ -171,7 +171,8 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 // stride is how many bytes a regular frame takes.
 func (d *decryption) stride() int { return int(d.header.FrameLength) + message.RegularOverhead }
 
-// perJob is how many frames one goroutine decrypts at a time.
+// perJob is how many frames one goroutine decrypts at a time: at least one, and a
+// chunk at most.
 func (d *decryption) perJob() int { return max(1, chunk/d.stride()) }
 
 // workersFor is how many goroutines are worth while for that many bytes.

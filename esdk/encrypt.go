@@ -218,7 +218,7 @@ type span struct {
 }
 
 // perJob is how many bytes of plaintext one goroutine seals at a time: whole
-// frames, about a chunk.
+// frames, at least one, and sealed a chunk at most.
 func (e *encryption) perJob() int {
 	return max(1, chunk/(e.frameLength+message.RegularOverhead)) * e.frameLength
 }

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// chunk is about how many bytes a job has: enough that its way through a
-	// pipeline costs nothing beside it, few enough for a core's cache.
+	// chunk is how many bytes a job has at most, of more than one frame: enough that
+	// its way through a pipeline costs little beside it, few enough for a core's
+	// cache.
 	chunk = 64 << 10
 	// pipelined is the longest frame of which several are held at a time.
 	// Longer ones go one after the other, in the memory of one.
