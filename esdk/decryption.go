@@ -39,8 +39,8 @@ type opening struct {
 // last reports whether it is the message's last frame alone.
 func (o *opening) last() bool { return len(o.run.Raw) == 0 }
 
-// open appends the plaintext of the frames to o.plain.
-func (o *opening) open(c *message.Cipher) error {
+// decrypt appends the plaintext of the frames to o.plain.
+func (o *opening) decrypt(c *message.Cipher) error {
 	var plain []byte
 	var err error
 	frame := o.frame.Seq
@@ -219,7 +219,7 @@ func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
 	if n := slots - len(d.jobs); n > 0 {
 		d.jobs = append(d.jobs, make([]opening, n)...)
 	}
-	p.work = func(slot int) error { return d.jobs[slot].open(d.cipher) }
+	p.work = func(slot int) error { return d.jobs[slot].decrypt(d.cipher) }
 	if d.hash != nil {
 		p.hash = func(slot int) { d.hash.Write(d.jobs[slot].raw) }
 	}

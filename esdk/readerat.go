@@ -69,7 +69,7 @@ func (r *ReaderAt) Size() int64 { return r.size }
 func (r *ReaderAt) frameLength() int64 { return int64(r.d.header.FrameLength) }
 
 // stride is how many bytes a regular frame takes.
-func (r *ReaderAt) stride() int64 { return r.frameLength() + message.RegularOverhead }
+func (r *ReaderAt) stride() int64 { return int64(r.d.stride()) }
 
 // offset returns where the frame begins, counted from 0.
 func (r *ReaderAt) offset(frame int64) int64 { return int64(r.d.header.Len()) + frame*r.stride() }

@@ -37,11 +37,11 @@ func (s *source) borrow(m *memory, target int) {
 
 // goOnIn makes what is buffered of the input go on in other memory: nothing more
 // is read into the old.
-func (s *source) goOnIn(memory []byte) {
+func (s *source) goOnIn(other []byte) {
 	if s.r == nil {
 		return // nothing is read any more
 	}
-	s.buf, s.at = append(memory[:0], s.window()...), 0
+	s.buf, s.at = append(other[:0], s.window()...), 0
 }
 
 func (s *source) Read(p []byte) (int, error) {
