@@ -67,7 +67,7 @@ func (c *Client) startDecryption(ctx context.Context, src *source, m materials.M
 		return nil, nil, err
 	}
 	defer mat.Wipe()
-	d := &decryption{src: src, header: h, cipher: cipher, key: mat.VerificationKey, workers: c.config.Workers}
+	d := &decryption{src: src, header: h, cipher: cipher, key: mat.VerificationKey, goroutines: c.config.Workers}
 	d.start(c.config.MaxFrameLength)
 	return d, newHeader(h, mat.EncryptionContext), nil
 }

@@ -3,7 +3,6 @@ package esdk
 import (
 	"context"
 	"crypto/ecdsa"
-	"hash"
 	"io"
 	"slices"
 
@@ -12,16 +11,17 @@ import (
 
 // decryption is a message that is being read.
 type decryption struct {
-	src     *source
-	header  *message.Header
-	cipher  *message.Cipher
-	scan    *message.Scanner
-	hash    hash.Hash
-	key     *ecdsa.PublicKey // nil: unsigned
-	jobs    []opening        // buffers of a pipeline
-	workers int
-	last    bool // the last frame was cut
-	done    bool // all was verified
+	src        *source
+	header     *message.Header
+	cipher     *message.Cipher
+	scan       *message.Scanner
+	digest     *digest          // nil: unsigned
+	key        *ecdsa.PublicKey // the same
+	jobs       []opening        // buffers of a pipeline
+	goroutines int              // for all
+	workers    int              // those beside the digest's
+	last       bool             // the last frame was cut
+	done       bool             // all was verified
 }
 
 // An opening is a job of a decryption's pipeline: some frames and, once they are
@@ -60,8 +60,8 @@ func (o *opening) decrypt(c *message.Cipher) error {
 func (d *decryption) start(maxUnframed uint32) {
 	d.last, d.done = false, false
 	d.scan = message.NewScanner(d.header, maxUnframed)
-	if d.hash = message.NewHash(d.header.Suite.Signature); d.hash != nil {
-		d.hash.Write(d.header.Append(nil))
+	if d.digest, d.workers = newDigest(d.header.Suite, d.goroutines); d.digest != nil {
+		d.digest.write(d.header.Append(nil))
 	}
 }
 
@@ -78,7 +78,7 @@ func (d *decryption) next(ctx context.Context, dst []byte) ([]byte, error) {
 	}
 	window := d.src.window()
 	whole, at := slices.Grow(dst, len(window)), 0
-	err := d.open(ctx, d.workersFor(len(window)), pipeline{fill: func(slot int) (bool, error) {
+	p := pipeline{fill: func(slot int) (bool, error) {
 		o := &d.jobs[slot]
 		if d.last {
 			return false, nil
@@ -91,11 +91,24 @@ func (d *decryption) next(ctx context.Context, dst []byte) ([]byte, error) {
 		whole = whole[:n+o.size]
 		o.plain = whole[n:n:len(whole)]
 		return true, nil
-	}})
+	}}
+	inMemory := d.src.r == nil
+	if inMemory && d.digest != nil {
+		p.emit = func(slot int) error {
+			d.digest.lend(d.jobs[slot].raw)
+			return nil
+		}
+	}
+	err := d.open(ctx, d.workersFor(len(window)), p)
 	for i := range d.jobs {
 		d.jobs[i].plain = nil // dst is the caller's
 	}
 	d.src.advance(at)
+	if inMemory {
+		d.digest.giveBack() // the memory is the caller's
+	} else if err == nil {
+		d.src.goOnIn(d.digest.take(window[:at], d.src.buf)) // which is hashed while the caller uses the plaintext
+	}
 	if err == nil && d.last {
 		err = d.finish()
 	}
@@ -149,7 +162,9 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 			return true, nil
 		},
 		emit: func(slot int) error {
-			if d.jobs[slot].last() {
+			o := &d.jobs[slot]
+			o.buf = d.digest.take(o.raw, o.buf)
+			if o.last() {
 				return nil
 			}
 			return write(slot)
@@ -163,6 +178,7 @@ func (d *decryption) writeTo(ctx context.Context, w io.Writer) (written int64, e
 	for i := range d.jobs {
 		clear(d.jobs[i].plain[:cap(d.jobs[i].plain)])
 	}
+	d.digest.giveBack()
 	d.jobs, d.src = nil, nil // which lie in what is given back
 	borrowed.giveBack()
 	return written, err
@@ -181,7 +197,7 @@ func (d *decryption) workersFor(n int) int {
 }
 
 // batch is how many bytes are worth reading before all of them are decrypted.
-func (d *decryption) batch() int { return slotsFor(d.workers, d.hash != nil) * chunk }
+func (d *decryption) batch() int { return slotsFor(d.workers) * chunk }
 
 // needFrame makes sure that the source's window begins with a whole frame.
 func (d *decryption) needFrame() error {
@@ -215,20 +231,17 @@ func (d *decryption) cut(o *opening, b []byte) error {
 
 // open completes and runs a pipeline, of which jobs are filled in d.jobs.
 func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
-	slots := slotsFor(workers, d.hash != nil)
+	slots := slotsFor(workers)
 	if n := slots - len(d.jobs); n > 0 {
 		d.jobs = append(d.jobs, make([]opening, n)...)
 	}
 	p.work = func(slot int) error { return d.jobs[slot].decrypt(d.cipher) }
-	if d.hash != nil {
-		p.hash = func(slot int) { d.hash.Write(d.jobs[slot].raw) }
-	}
 	return p.run(ctx, workers, slots)
 }
 
 // finish verifies what follows the last frame.
 func (d *decryption) finish() error {
-	if d.hash != nil {
+	if d.digest != nil {
 		if err := d.verifyFooter(); err != nil {
 			return err
 		}
@@ -241,13 +254,14 @@ func (d *decryption) finish() error {
 }
 
 func (d *decryption) verifyFooter() error {
+	sum := d.digest.sum() // first: the footer may be read into what is being hashed
 	for range 2 {
 		if err := d.src.body(message.FooterLen(d.src.window()), "the signature"); err != nil {
 			return err
 		}
 	}
 	n := message.FooterLen(d.src.window())
-	if err := message.VerifyFooter(d.src.window()[:n], d.key, d.hash.Sum(nil)); err != nil {
+	if err := message.VerifyFooter(d.src.window()[:n], d.key, sum); err != nil {
 		return err
 	}
 	d.src.advance(n)

@@ -5,7 +5,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"fmt"
-	"hash"
 	"slices"
 
 	"github.com/keywright/keywright/esdk/internal/message"
@@ -53,10 +52,10 @@ type encryption struct {
 	header      []byte // as it stands in the message
 	cipher      *message.Cipher
 	frameLength int
-	seq         uint64 // of the next frame
-	hash        hash.Hash
-	key         *ecdsa.PrivateKey // nil: unsigned
-	workers     int
+	seq         uint64            // of the next frame
+	digest      *digest           // nil: unsigned
+	key         *ecdsa.PrivateKey // the same
+	workers     int               // goroutines beside the digest's
 }
 
 // startEncryption gets the materials and makes the header. Length is the
@@ -116,13 +115,10 @@ func (c *Client) startEncryption(ctx context.Context, m materials.Manager, lengt
 		cipher:      cipher,
 		frameLength: int(opts.FrameLength),
 		seq:         1,
-		hash:        message.NewHash(mat.Suite.Signature),
 		key:         mat.SigningKey,
-		workers:     c.config.Workers,
 	}
-	if e.hash != nil {
-		e.hash.Write(e.header)
-	}
+	e.digest, e.workers = newDigest(mat.Suite, c.config.Workers)
+	e.digest.write(e.header)
 	return e, newHeader(h, mat.EncryptionContext), nil
 }
 
@@ -169,9 +165,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 	dst = slices.Grow(dst, size)
 	if len(plaintext) <= per {
 		dst = e.sealSpan(dst, &span{seq: 1, plain: plaintext, last: true})
-		if e.hash != nil {
-			e.hash.Write(dst[start:])
-		}
+		e.digest.write(dst[start:])
 		return e.appendFooter(dst)
 	}
 	dst = dst[:start+size]
@@ -181,7 +175,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 		span
 		sealed []byte
 	}
-	jobs := make([]job, slotsFor(workers, e.hash != nil))
+	jobs := make([]job, slotsFor(workers))
 	p := pipeline{
 		fill: func(slot int) (bool, error) {
 			if len(out) == 0 {
@@ -200,8 +194,11 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 			return nil
 		},
 	}
-	if e.hash != nil {
-		p.hash = func(slot int) { e.hash.Write(jobs[slot].sealed) }
+	if e.digest != nil {
+		p.emit = func(slot int) error {
+			e.digest.lend(jobs[slot].sealed)
+			return nil
+		}
 	}
 	if err := p.run(ctx, workers, len(jobs)); err != nil {
 		return nil, err
@@ -271,8 +268,8 @@ func (e *encryption) sealSpan(dst []byte, s *span) []byte {
 
 // appendFooter appends what follows the last frame, if anything does.
 func (e *encryption) appendFooter(dst []byte) ([]byte, error) {
-	if e.hash == nil {
+	if e.digest == nil {
 		return dst, nil
 	}
-	return message.AppendFooter(dst, e.key, e.hash.Sum(nil))
+	return message.AppendFooter(dst, e.key, e.digest.sum())
 }

@@ -69,8 +69,10 @@ type Config struct {
 	// message does not depend on the message's id.
 	RefuseNet400 bool
 	// Workers is how many goroutines may encrypt or decrypt one message at a
-	// time. None outlives the call that started it. One is enough for whoever
-	// has as many messages at a time as cores. Zero: GOMAXPROCS.
+	// time. None outlives the call that started it but the one that hashes a
+	// signed stream, which is done within some milliseconds, even if the
+	// stream is given up. One is enough for whoever has as many messages at a
+	// time as cores. Zero: GOMAXPROCS.
 	Workers int
 }
 

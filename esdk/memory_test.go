@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/keywright/keywright/esdk"
+	"github.com/keywright/keywright/esdk/materials"
 	"github.com/keywright/keywright/esdk/suite"
 )
 
@@ -77,39 +78,64 @@ func TestStreamsLeaveNoPlaintext(t *testing.T) {
 }
 
 // TestStreamsAtOnce: streams that hand memory on to each other do not use it at
-// the same time.
+// the same time, whether they are written and read at once or by and by.
 func TestStreamsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
-			m, c := static(), clientFor(suite.AES256GCMCommit, []uint32{100, 4096, 60_000, 70_000}[i%4], 1+i%3)
+			id := []suite.ID{suite.AES256GCMCommit, suite.AES256GCMCommitP384}[i/4]
+			m, c := static(), clientFor(id, []uint32{100, 4096, 60_000, 70_000}[i%4], 1+i%3)
 			for n := range 12 {
 				plaintext := random(i*100_001 + n*70_003)
-				var msg bytes.Buffer
-				w, err := c.NewWriter(context.Background(), onlyWriter{&msg}, m, esdk.EncryptOptions{})
-				if err == nil {
-					_, err = w.ReadFrom(onlyReader{bytes.NewReader(plaintext)})
-				}
-				if err == nil {
-					err = w.Close()
-				}
+				msg, err := encryptInParts(c, m, plaintext)
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				r, err := c.NewReader(context.Background(), onlyReader{&msg}, m, esdk.DecryptOptions{})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				var got bytes.Buffer
-				if _, err := r.WriteTo(onlyWriter{&got}); err != nil || !bytes.Equal(got.Bytes(), plaintext) {
-					t.Errorf("stream %d.%d: %d bytes of %d, %v", i, n, got.Len(), len(plaintext), err)
+				got, err := decryptInParts(c, m, msg)
+				if err != nil || !bytes.Equal(got, plaintext) {
+					t.Errorf("stream %d.%d: %d bytes of %d, %v", i, n, len(got), len(plaintext), err)
 				}
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// encryptInParts writes a quarter by Writes, a half by ReadFrom and the rest by
+// Writes.
+func encryptInParts(c *esdk.Client, m materials.Manager, plaintext []byte) ([]byte, error) {
+	var msg bytes.Buffer
+	w, err := c.NewWriter(context.Background(), onlyWriter{&msg}, m, esdk.EncryptOptions{})
+	if err != nil {
+		return nil, err
+	}
+	quarter := len(plaintext) / 4
+	for i, part := range [][]byte{plaintext[:quarter], plaintext[quarter : 3*quarter], plaintext[3*quarter:]} {
+		to := io.Writer(w)
+		if i != 1 {
+			to = onlyWriter{w}
+		}
+		if _, err := io.Copy(to, onlyReader{bytes.NewReader(part)}); err != nil {
+			return nil, err
+		}
+	}
+	err = w.Close()
+	return msg.Bytes(), err
+}
+
+// decryptInParts reads some by Reads and the rest by WriteTo.
+func decryptInParts(c *esdk.Client, m materials.Manager, msg []byte) ([]byte, error) {
+	r, err := c.NewReader(context.Background(), onlyReader{bytes.NewReader(msg)}, m, esdk.DecryptOptions{})
+	if err != nil {
+		return nil, err
+	}
+	var got bytes.Buffer
+	_, err = io.CopyN(onlyWriter{&got}, onlyReader{r}, int64(len(msg)/3))
+	if err == nil || err == io.EOF {
+		_, err = r.WriteTo(onlyWriter{&got})
+	}
+	return got.Bytes(), err
 }
 
 // TestStreamsHandMemoryOn: a stream costs little memory after one of its kind.

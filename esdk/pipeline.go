@@ -27,34 +27,26 @@ const (
 	shortWait = 2 * maxSpin
 )
 
-// A pipeline takes jobs, numbered from 0, through four stages. All but work do
+// A pipeline takes jobs, numbered from 0, through three stages. Fill and emit do
 // one job at a time, in the order of the numbers; work does several at once, in
-// any order. A job is worked when it is filled, hashed and emitted when it is
-// worked, and its slot is filled again when it is hashed and emitted. If possible
-// one goroutine fills a slot, works on it and fills it again, so that its memory
-// stays near one core.
+// any order. A job is worked when it is filled, emitted when it is worked, and its
+// slot is filled again when it is emitted. If possible one goroutine fills a slot,
+// works on it and fills it again, so that its memory stays near one core.
 type pipeline struct {
 	// fill begins the job in that slot and reports whether there is one.
 	fill func(slot int) (bool, error)
 	work func(slot int) error
-	hash func(slot int)       // nil: nothing is hashed
 	emit func(slot int) error // nil: nothing is emitted
 }
 
 // slotsFor returns how many jobs are under way at a time. For each worker there is
-// one that it works on or that waits for the job before it, and one that it has
-// filled: two where nothing is hashed, so that it has something to do while another
-// fills. A hash is slower than all else; to hold more for it only pushes what it
-// will need out of the cores' caches.
-func slotsFor(workers int, hashed bool) int {
-	switch {
-	case workers == 1:
+// one that it works on or that waits for the job before it, and two that it has
+// filled, so that it has something to do while another fills.
+func slotsFor(workers int) int {
+	if workers == 1 {
 		return 1
-	case hashed:
-		return 2 * workers
-	default:
-		return 3 * workers
 	}
+	return 3 * workers
 }
 
 // run takes all jobs through the stages, on up to workers goroutines, the
@@ -91,9 +83,6 @@ func (p *pipeline) runAlone(ctx context.Context) error {
 		if err := p.work(0); err != nil {
 			return err
 		}
-		if p.hash != nil {
-			p.hash(0)
-		}
 		if p.emit == nil {
 			continue
 		}
@@ -113,8 +102,8 @@ type flow struct {
 	waiting int // goroutines
 
 	// Jobs that have passed a stage.
-	filled, hashed, emitted    int
-	filling, hashing, emitting bool
+	filled, emitted   int
+	filling, emitting bool
 
 	jobs   []flowJob // under way, by number modulo the number of slots
 	queues [][]int   // of jobs to be worked, by the worker who filled them
@@ -152,7 +141,6 @@ const (
 	toStop
 	toFill
 	toWork
-	toHash
 	toEmit
 )
 
@@ -182,16 +170,9 @@ func (f *flow) loop(worker int) {
 			f.changed.Wait()
 			f.waiting--
 			continue
-		case toHash:
-			if f.hash == nil {
-				f.hashed++
-				f.release(job)
-				continue
-			}
 		case toEmit:
 			if f.emit == nil {
-				f.emitted++
-				f.release(job)
+				f.release()
 				continue
 			}
 		}
@@ -209,19 +190,15 @@ func (f *flow) loop(worker int) {
 	}
 }
 
-// next returns what that worker is to do first: what frees slots, and of that
-// the hash, which is the slowest and must never pause. If there is something to do
-// for one worker there is for each.
+// next returns what that worker is to do first: what frees slots. If there is
+// something to do for one worker there is for each.
 func (f *flow) next(worker int) (stage, int) {
-	ready := func(job int) bool { return job < f.filled && job < f.end && f.job(job).worked }
 	switch {
-	case f.panicked != nil, f.emitted >= f.end && (f.hashed >= f.end || f.err != nil):
+	case f.panicked != nil, f.emitted >= f.end:
 		return toStop, 0
-	case !f.hashing && ready(f.hashed):
-		return toHash, f.hashed
-	case !f.emitting && ready(f.emitted):
+	case !f.emitting && f.emitted < f.filled && f.job(f.emitted).worked:
 		return toEmit, f.emitted
-	case !f.filling && f.filled < f.end && f.filled-min(f.hashed, f.emitted) < len(f.jobs) && len(f.queues[worker]) < f.ahead:
+	case !f.filling && f.filled < f.end && f.filled-f.emitted < len(f.jobs) && len(f.queues[worker]) < f.ahead:
 		return toFill, f.filled
 	}
 	if _, job := f.queue(worker); job < f.end {
@@ -259,8 +236,6 @@ func (f *flow) begin(s stage, job, worker int) {
 	case toWork:
 		from, _ := f.queue(worker)
 		f.queues[from] = slices.Delete(f.queues[from], 0, 1)
-	case toHash:
-		f.hashing = true
 	case toEmit:
 		f.emitting = true
 	}
@@ -278,12 +253,11 @@ func (f *flow) freeSlot(worker int) int {
 	return slot
 }
 
-// release frees the slot of a job that was hashed or emitted if it was both.
-func (f *flow) release(job int) {
-	if job < min(f.hashed, f.emitted) {
-		j := f.job(job)
-		f.free[j.worker] = append(f.free[j.worker], j.slot)
-	}
+// release passes the next job that was to be emitted, and frees its slot.
+func (f *flow) release() {
+	j := f.job(f.emitted)
+	f.free[j.worker] = append(f.free[j.worker], j.slot)
+	f.emitted++
 }
 
 // do does a stage without the lock.
@@ -309,8 +283,6 @@ func (f *flow) do(s stage, job int) (more bool, err error) {
 		if err = f.ctx.Err(); err == nil {
 			err = f.work(slot)
 		}
-	case toHash:
-		f.hash(slot)
 	case toEmit:
 		err = f.emit(slot)
 	}
@@ -332,14 +304,9 @@ func (f *flow) finish(s stage, job int, more bool, err error) {
 		}
 	case toWork:
 		f.job(job).worked = true
-	case toHash:
-		f.hashing = false
-		f.hashed++
-		f.release(job)
 	case toEmit:
 		f.emitting = false
-		f.emitted++
-		f.release(job)
+		f.release()
 	}
 	if err != nil && (job < f.end || job == f.end && f.err == nil) {
 		f.end, f.err = job, err

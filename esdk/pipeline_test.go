@@ -18,18 +18,17 @@ import (
 // number of its job, and each stage checks that it finds what the one before
 // left.
 type jobs struct {
-	t              *testing.T
-	n, next        int
-	slots          []atomic.Int64 // 4*job + the stages it has passed
-	left           []atomic.Int32 // of the stages that a slot's job has yet to pass before it may be filled
-	busy           [3]atomic.Int32
-	working, most  atomic.Int32
-	hashed         int
-	emitted        []int
-	failFill       int // jobs at which the stages fail; -1: none
-	failWork       func(job int) bool
-	failEmit       int
-	noHash, noEmit bool
+	t             *testing.T
+	n, next       int
+	slots         []atomic.Int64 // 2*job, +1 when it was worked
+	left          []atomic.Int32 // of the stages that a slot's job has yet to pass before it may be filled
+	busy          [2]atomic.Int32
+	working, most atomic.Int32
+	emitted       []int
+	failFill      int // jobs at which the stages fail; -1: none
+	failWork      func(job int) bool
+	failEmit      int
+	noEmit        bool
 }
 
 func newJobs(t *testing.T, n, slots int) *jobs {
@@ -62,10 +61,7 @@ func (j *jobs) run(ctx context.Context, workers int) error {
 		if j.next == j.n {
 			return false, nil
 		}
-		j.slots[slot].Store(int64(4 * j.next))
-		if !j.noHash {
-			j.left[slot].Add(1)
-		}
+		j.slots[slot].Store(int64(2 * j.next))
 		if !j.noEmit {
 			j.left[slot].Add(1)
 		}
@@ -77,7 +73,7 @@ func (j *jobs) run(ctx context.Context, workers int) error {
 		for m := j.most.Load(); now > m && !j.most.CompareAndSwap(m, now); m = j.most.Load() {
 		}
 		defer j.working.Add(-1)
-		job := int(j.slots[slot].Add(1) / 4)
+		job := int(j.slots[slot].Add(1) / 2)
 		if rand.IntN(2) == 0 {
 			runtime.Gosched()
 		}
@@ -86,20 +82,12 @@ func (j *jobs) run(ctx context.Context, workers int) error {
 		}
 		return nil
 	}
-	hash := func(slot int) {
-		defer j.alone(1)()
-		if got := j.slots[slot].Load(); int(got/4) != j.hashed || got%4 == 0 {
-			j.t.Errorf("hashing %d, which passed %d stages, where %d is due", got/4, got%4, j.hashed)
-		}
-		j.hashed++
-		j.left[slot].Add(-1)
-	}
 	emit := func(slot int) error {
-		defer j.alone(2)()
+		defer j.alone(1)()
 		got := j.slots[slot].Load()
-		job := int(got / 4)
-		if job != len(j.emitted) || got%4 == 0 {
-			j.t.Errorf("emitting %d, which passed %d stages, where %d is due", job, got%4, len(j.emitted))
+		job := int(got / 2)
+		if job != len(j.emitted) || got%2 == 0 {
+			j.t.Errorf("emitting %d, worked: %t, where %d is due", job, got%2 == 1, len(j.emitted))
 		}
 		if job == j.failEmit {
 			return j.fail("emit", job)
@@ -108,13 +96,10 @@ func (j *jobs) run(ctx context.Context, workers int) error {
 		j.left[slot].Add(-1)
 		return nil
 	}
-	if j.noHash {
-		hash = nil
-	}
 	if j.noEmit {
 		emit = nil
 	}
-	return esdk.RunPipeline(ctx, workers, len(j.slots), fill, work, hash, emit)
+	return esdk.RunPipeline(ctx, workers, len(j.slots), fill, work, emit)
 }
 
 // forPipelines runs f with several numbers of goroutines and slots.
@@ -129,14 +114,14 @@ func forPipelines(t *testing.T, f func(t *testing.T, workers, slots int)) {
 func TestPipeline(t *testing.T) {
 	forPipelines(t, func(t *testing.T, workers, slots int) {
 		for _, n := range []int{0, 1, 2, 50, 300} {
-			for i := range 4 {
+			for _, noEmit := range []bool{false, true} {
 				j := newJobs(t, n, slots)
-				j.noHash, j.noEmit = i&1 > 0, i&2 > 0
+				j.noEmit = noEmit
 				if err := j.run(t.Context(), workers); err != nil {
 					t.Error(err)
 				}
-				if j.next != n || !j.noHash && j.hashed != n || !j.noEmit && len(j.emitted) != n {
-					t.Errorf("of %d: %d filled, %d hashed, %d emitted", n, j.next, j.hashed, len(j.emitted))
+				if j.next != n || !j.noEmit && len(j.emitted) != n {
+					t.Errorf("of %d: %d filled, %d emitted", n, j.next, len(j.emitted))
 				}
 				if most := int(j.most.Load()); most > workers {
 					t.Errorf("%d at work, %d allowed", most, workers)
@@ -169,7 +154,7 @@ func TestPipelineFillsAhead(t *testing.T) {
 			return errBroken
 		}
 	}
-	if err := esdk.RunPipeline(t.Context(), 2, 6, fill, work, nil, nil); err != nil || filled != n {
+	if err := esdk.RunPipeline(t.Context(), 2, 6, fill, work, nil); err != nil || filled != n {
 		t.Errorf("%v; %d of %d filled", err, filled, n)
 	}
 }
@@ -199,8 +184,8 @@ func TestPipelineErrors(t *testing.T) {
 				if err := j.run(t.Context(), workers); !errors.Is(err, errBroken) || err.Error() != c.want {
 					t.Errorf("%v, want %s", err, c.want)
 				}
-				if len(j.emitted) != c.last || j.hashed > c.last+slots {
-					t.Errorf("%s: %d emitted, %d hashed", c.want, len(j.emitted), j.hashed)
+				if len(j.emitted) != c.last {
+					t.Errorf("%s: %d emitted", c.want, len(j.emitted))
 				}
 			}
 		}

@@ -16,9 +16,9 @@ import (
 // DecryptOptions.VerifyFirst be set. The last bytes of a message are held back
 // until all of it was verified.
 //
-// Read decrypts some 64 KiB at a time, or one frame, and then returns of them; of a
-// signed message more, which is hashed meanwhile. WriteTo, which io.Copy uses, goes
-// on reading and decrypting, on as many goroutines as Config.Workers says, while it
+// Read decrypts some 64 KiB at a time, or one frame, and then returns of them; those
+// of a signed message are hashed meanwhile. WriteTo, which io.Copy uses, goes on
+// reading and decrypting, on as many goroutines as Config.Workers says, while it
 // writes.
 type Reader struct {
 	ctx    context.Context
@@ -46,9 +46,6 @@ func (c *Client) NewReader(ctx context.Context, src io.Reader, m materials.Manag
 	d, header, err := c.startDecryption(ctx, &source{r: src, target: chunk}, m, opts)
 	if err != nil {
 		return nil, err
-	}
-	if d.hash != nil {
-		d.src.target = d.batch() // work for two: one hashes while another decrypts
 	}
 	r := &Reader{ctx: ctx, d: d, header: header}
 	switch {

@@ -12,7 +12,8 @@ import (
 
 // Writer encrypts what is written to it, frame by frame. It is not for concurrent
 // use. Many bytes at a time are encrypted on several cores: in a Write of many,
-// or in ReadFrom, which is what io.Copy uses.
+// or in ReadFrom, which is what io.Copy uses. What a signed message covers is
+// hashed while the next bytes are encrypted, or come.
 type Writer struct {
 	ctx    context.Context
 	dst    io.Writer
@@ -164,10 +165,11 @@ func (w *Writer) finish() (err error) {
 	if err := w.seal(w.plain, true); err != nil {
 		return err
 	}
+	w.e.digest.write(w.sealed)
 	if w.sealed, err = w.e.appendFooter(w.sealed); err != nil {
 		return err
 	}
-	return w.flush()
+	return w.write(w.sealed)
 }
 
 // sealAll seals frames that are not the last, several at a time if they are
@@ -205,7 +207,7 @@ func (w *Writer) pipe(fill func(*sealing, *memory) (bool, error)) error {
 		return err
 	}
 	var borrowed memory
-	parts := make([]sealing, slotsFor(w.e.workers, w.e.hash != nil))
+	parts := make([]sealing, slotsFor(w.e.workers))
 	p := pipeline{
 		fill: func(slot int) (bool, error) {
 			p := &parts[slot]
@@ -222,12 +224,14 @@ func (w *Writer) pipe(fill func(*sealing, *memory) (bool, error)) error {
 			p.sealed = w.e.sealSpan(p.sealed[:0], &p.span)
 			return nil
 		},
-		emit: func(slot int) error { return w.write(parts[slot].sealed) },
-	}
-	if w.e.hash != nil {
-		p.hash = func(slot int) { w.e.hash.Write(parts[slot].sealed) }
+		emit: func(slot int) (err error) {
+			p := &parts[slot]
+			p.sealed, err = w.emit(p.sealed)
+			return err
+		},
 	}
 	err := p.run(w.ctx, w.e.workers, len(parts))
+	w.e.digest.giveBack()
 	for i := range parts {
 		clear(parts[i].buf[:cap(parts[i].buf)])
 	}
@@ -245,27 +249,30 @@ func (w *Writer) seal(plaintext []byte, last bool) error {
 	if err != nil {
 		return err
 	}
-	start := len(w.sealed)
 	w.sealed = w.e.sealSpan(slices.Grow(w.sealed, size), &s)
-	if w.e.hash != nil {
-		w.e.hash.Write(w.sealed[start:])
-	}
 	if len(w.sealed) >= chunk {
 		return w.flush()
 	}
 	return nil
 }
 
-func (w *Writer) flush() error {
-	if len(w.sealed) == 0 {
-		return nil
+func (w *Writer) flush() (err error) {
+	if len(w.sealed) > 0 {
+		w.sealed, err = w.emit(w.sealed)
 	}
-	err := w.write(w.sealed)
-	w.sealed = w.sealed[:0]
 	return err
 }
 
+// emit writes frames and has them hashed. It returns memory to go on in, empty.
+func (w *Writer) emit(frames []byte) ([]byte, error) {
+	next := w.e.digest.take(frames, frames)
+	return next, w.write(frames)
+}
+
 func (w *Writer) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	if _, err := w.dst.Write(b); err != nil {
 		return fmt.Errorf("writing the message: %w", err)
 	}
