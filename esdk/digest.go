@@ -19,9 +19,10 @@ type digest struct {
 
 	mu      sync.Mutex
 	changed sync.Cond
-	running bool   // the goroutine
-	next    lot    // for it, if it has bytes
-	free    []byte // memory that it took and is done with, empty
+	running bool     // the goroutine
+	waiting []lot    // for it
+	size    int      // of what waits in bytes
+	free    [][]byte // memory that it took and is done with, empty
 }
 
 // A lot is some bytes to be hashed, and the memory that they lie in, if it was
@@ -31,6 +32,9 @@ type lot struct{ bytes, memory []byte }
 const (
 	worthy   = chunk / 4     // fewer bytes are hashed sooner than handed over
 	mostHeld = 2 * pipelined // bytes of memory; more is not handed over
+	// enough bytes wait. They are hashed in a row: to wake who brings more costs the
+	// hash as much time as to hash 2 KiB.
+	enough = 4 * chunk
 )
 
 // newDigest returns nil for a suite that does not sign. Of that many goroutines
@@ -69,8 +73,7 @@ func (d *digest) lend(b []byte) {
 }
 
 // take hashes b and may keep the memory that b lies in. It returns memory for the
-// caller to go on in, empty and of any capacity. It holds two at a time, and waits
-// while it has them.
+// caller to go on in, empty and of any capacity. It waits while it has enough.
 func (d *digest) take(b, memory []byte) []byte {
 	if d == nil || !d.beside || len(b) < worthy || cap(memory) > mostHeld {
 		d.write(b)
@@ -82,30 +85,37 @@ func (d *digest) take(b, memory []byte) []byte {
 func (d *digest) add(l lot) (free []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for d.next.bytes != nil {
+	for d.size >= enough {
 		d.changed.Wait()
 	}
-	d.next = l
+	d.waiting = append(d.waiting, l)
+	d.size += len(l.bytes)
 	if !d.running {
 		d.running = true
 		go d.run()
 	}
-	free, d.free = d.free, nil
+	if n := len(d.free); n > 0 {
+		free, d.free = d.free[n-1], d.free[:n-1]
+	}
 	return free
 }
 
 func (d *digest) run() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for d.next.bytes != nil {
-		l := d.next
-		d.next = lot{}
+	var lots []lot
+	for len(d.waiting) > 0 {
+		lots, d.waiting, d.size = d.waiting, lots[:0], 0
 		d.changed.Signal()
 		d.mu.Unlock()
-		d.hash.Write(l.bytes)
+		for _, l := range lots {
+			d.hash.Write(l.bytes)
+		}
 		d.mu.Lock()
-		if l.memory != nil {
-			d.free = l.memory[:0]
+		for _, l := range lots {
+			if l.memory != nil {
+				d.free = append(d.free, l.memory[:0])
+			}
 		}
 	}
 	d.running = false

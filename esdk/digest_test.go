@@ -64,6 +64,44 @@ func TestHashedBeside(t *testing.T) {
 	}
 }
 
+// TestHashBounded: who encrypts and decrypts faster than it is hashed waits.
+func TestHashBounded(t *testing.T) {
+	const size = 32 << 20
+	m, c := static(), clientFor(suite.AES256GCMCommitP384, 4096, 2)
+	msg := encrypt(t, c, m, random(size))
+	allocated := func(f func()) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		f()
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	p := make([]byte, 64<<10)
+	written := allocated(func() {
+		w, err := c.NewWriter(t.Context(), io.Discard, m, esdk.EncryptOptions{})
+		for range size / len(p) {
+			if err == nil {
+				_, err = w.Write(p)
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	read := allocated(func() {
+		r, err := c.NewReader(t.Context(), onlyReader{bytes.NewReader(msg)}, m, esdk.DecryptOptions{})
+		if err == nil {
+			_, err = io.CopyBuffer(onlyWriter{io.Discard}, onlyReader{r}, p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if written > 4<<20 || read > 4<<20 {
+		t.Errorf("%d bytes allocated to write %d, %d to read them", written, size, read)
+	}
+}
+
 // TestSignatureAfterFullBuffer: a signature that has no room behind the last
 // frame is not read into what is being hashed.
 func TestSignatureAfterFullBuffer(t *testing.T) {
