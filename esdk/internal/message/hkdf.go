@@ -1,6 +1,10 @@
 package message
 
-import "crypto/sha512"
+import (
+	"bytes"
+	"crypto/sha512"
+	"crypto/subtle"
+)
 
 // hkdfSHA512 derives, by HKDF-SHA-512 (RFC 5869), a key for each info: it fills
 // each out, which may have up to 64 bytes.
@@ -22,23 +26,25 @@ func hkdfSHA512(secret, salt []byte, infos [2]string, outs [2][]byte) {
 	}
 }
 
+// What HMAC adds to the key before the message, and then to turn that into what it
+// adds before the hash of both.
+var (
+	innerPad = bytes.Repeat([]byte{0x36}, sha512.BlockSize)
+	turnPad  = bytes.Repeat([]byte{0x36 ^ 0x5c}, sha512.BlockSize)
+)
+
 // hmacSHA512 is HMAC of RFC 2104 over two calls of Sum512.
 func hmacSHA512(key, message []byte) [sha512.Size]byte {
-	var pad [sha512.BlockSize]byte
-	if len(key) > len(pad) {
+	if len(key) > sha512.BlockSize {
 		sum := sha512.Sum512(key)
 		key = sum[:]
 	}
-	copy(pad[:], key)
 	var room [2 * sha512.BlockSize]byte
-	defer clear(pad[:])
 	defer clear(room[:])
-	for i := range pad {
-		pad[i] ^= 0x36
-	}
-	inner := sha512.Sum512(append(append(room[:0], pad[:]...), message...))
-	for i := range pad {
-		pad[i] ^= 0x36 ^ 0x5c
-	}
-	return sha512.Sum512(append(append(room[:0], pad[:]...), inner[:]...))
+	pad := room[:sha512.BlockSize]
+	copy(pad, key)
+	subtle.XORBytes(pad, pad, innerPad)
+	inner := sha512.Sum512(append(pad, message...))
+	subtle.XORBytes(pad, pad, turnPad)
+	return sha512.Sum512(append(pad, inner[:]...))
 }
