@@ -56,7 +56,13 @@ func decryptID(partition cacheID, req DecryptionRequest) (cacheID, error) {
 	return sha512.Sum512(b), nil
 }
 
+// noContext is hashContext of an empty one.
+var noContext = sha512.Sum512(nil)
+
 func hashContext(context map[string]string) (cacheID, error) {
+	if len(context) == 0 {
+		return noContext, nil
+	}
 	var buf [512]byte
 	b, err := AppendContext(buf[:0], context)
 	return sha512.Sum512(b), err
