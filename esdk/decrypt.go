@@ -75,7 +75,7 @@ func (c *Client) startDecryption(ctx context.Context, src *source, m materials.M
 // readHeader reads the header and refuses what can be refused before keys are
 // asked for.
 func (c *Client) readHeader(src *source, opts DecryptOptions) (*message.Header, error) {
-	h, err := message.ReadHeader(src, c.limits())
+	h, err := src.header(c.limits())
 	if err != nil {
 		return nil, err
 	}

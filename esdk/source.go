@@ -44,6 +44,18 @@ func (s *source) goOnIn(other []byte) {
 	s.buf, s.at = append(other[:0], s.window()...), 0
 }
 
+// header reads the message's header.
+func (s *source) header(limits message.Limits) (*message.Header, error) {
+	if s.r != nil {
+		return message.ReadHeader(s, limits)
+	}
+	h, err := message.ParseHeader(s.window(), limits)
+	if err == nil {
+		s.advance(h.Len())
+	}
+	return h, err
+}
+
 func (s *source) Read(p []byte) (int, error) {
 	if err := s.need(1); err != nil {
 		return 0, err

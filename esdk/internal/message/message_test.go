@@ -7,10 +7,12 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -107,13 +109,13 @@ func TestHeaderRefused(t *testing.T) {
 		"reserved":          {swap(v1, "sealed\x02\x00\x00", "sealed\x02\x00\x01"), message.ErrMalformed},
 		"IV length":         {swap(v1, "\x00\x0c\x00\x00\x00\x10", "\x00\x0b\x00\x00\x00\x10"), message.ErrMalformed},
 	} {
-		if _, err := message.ReadHeader(strings.NewReader(c.in), limits); !errors.Is(err, c.want) {
+		if _, err := readHeader(t, []byte(c.in)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
 	for _, v := range []string{v1, v2} {
 		for n := range len(v) {
-			if _, err := message.ReadHeader(strings.NewReader(v[:n]), limits); !errors.Is(err, message.ErrTruncated) {
+			if _, err := readHeader(t, []byte(v[:n])); !errors.Is(err, message.ErrTruncated) {
 				t.Errorf("%d of %d bytes: %v", n, len(v), err)
 			}
 		}
@@ -124,6 +126,17 @@ func TestHeaderRefused(t *testing.T) {
 	}
 }
 
+// readHeader reads a header in both ways, which must agree.
+func readHeader(t *testing.T, in []byte) (*message.Header, error) {
+	t.Helper()
+	read, err := message.ReadHeader(bytes.NewReader(in), limits)
+	parsed, parseErr := message.ParseHeader(in, limits)
+	if fmt.Sprint(err) != fmt.Sprint(parseErr) || !reflect.DeepEqual(read, parsed) {
+		t.Errorf("read: %v, %v; parsed: %v, %v", read, err, parsed, parseErr)
+	}
+	return read, err
+}
+
 // TestHeaderOrder reads a context in another order than ours, as JavaScript
 // writes it, and keeps its bytes.
 func TestHeaderOrder(t *testing.T) {
@@ -132,7 +145,7 @@ func TestHeaderOrder(t *testing.T) {
 	if err := h.Marshal(); err != nil {
 		t.Fatal(err)
 	}
-	got, err := message.ReadHeader(bytes.NewReader(h.Append(nil)), limits)
+	got, err := readHeader(t, h.Append(nil))
 	if err != nil || !slices.Equal(got.Context, h.Context) {
 		t.Errorf("context %v, %v", got, err)
 	}
@@ -277,7 +290,7 @@ func TestPythonVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := message.ReadHeader(bytes.NewReader(msg), limits)
+		h, err := readHeader(t, msg)
 		if err != nil {
 			t.Errorf("%s: %v", filepath.Base(f), err)
 			continue
@@ -365,7 +378,7 @@ func FuzzHeader(f *testing.F) {
 		f.Add(h.Append(nil))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		if h, err := message.ReadHeader(bytes.NewReader(in), limits); err == nil {
+		if h, err := readHeader(t, in); err == nil {
 			checkReencode(t, h, in)
 		}
 	})

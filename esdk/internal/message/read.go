@@ -24,18 +24,27 @@ type Limits struct {
 // ReadHeader reads a header from r, and nothing beyond it. It authenticates
 // nothing. Memory is allocated as bytes come in, not as they are announced.
 func ReadHeader(r io.Reader, limits Limits) (*Header, error) {
-	hr := &headerReader{r: r, limits: limits, buf: make([]byte, 0, 512)}
+	return readHeader(headerReader{r: r, limits: limits, buf: make([]byte, 0, 512)})
+}
+
+// ParseHeader is ReadHeader for a header that b begins with. The header's Body
+// lies in b.
+func ParseHeader(b []byte, limits Limits) (*Header, error) {
+	return readHeader(headerReader{limits: limits, buf: b[:0:len(b)]})
+}
+
+func readHeader(r headerReader) (*Header, error) {
 	h := new(Header)
-	if err := hr.header(h); err != nil {
+	if err := r.header(h); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
 type headerReader struct {
-	r      io.Reader
+	r      io.Reader // nil: all there is lies in buf, up to its capacity
 	limits Limits
-	buf    []byte
+	buf    []byte // what was read
 }
 
 // take reads the next n bytes, n at most 65535. They are valid until the next
@@ -45,13 +54,26 @@ func (r *headerReader) take(n int) ([]byte, error) {
 	if start+n > r.limits.HeaderLength {
 		return nil, fmt.Errorf("%w: header of more than %d bytes", ErrTooLarge, r.limits.HeaderLength)
 	}
-	r.buf = slices.Grow(r.buf, n)[:start+n]
-	if _, err := io.ReadFull(r.r, r.buf[start:]); errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%w: in the header", ErrTruncated)
-	} else if err != nil {
+	b, err := r.upTo(n)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, fmt.Errorf("reading the header: %w", err)
+	case len(b) < n:
+		return nil, fmt.Errorf("%w: in the header", ErrTruncated)
 	}
-	return r.buf[start:], nil
+	return b, nil
+}
+
+// upTo reads the next n bytes, or as many as there are.
+func (r *headerReader) upTo(n int) ([]byte, error) {
+	start := len(r.buf)
+	if r.r == nil {
+		r.buf = r.buf[:min(start+n, cap(r.buf))]
+		return r.buf[start:], nil
+	}
+	r.buf = slices.Grow(r.buf, n)[:start+n]
+	k, err := io.ReadFull(r.r, r.buf[start:])
+	return r.buf[start : start+k], err
 }
 
 func (r *headerReader) uint8() (byte, error) {
@@ -150,9 +172,8 @@ func (r *headerReader) version() (int, error) {
 		return version2, nil
 	case 'A':
 		// 01 80, and 02 with each suite of version 2, look so in base64.
-		var rest [3]byte
-		n, _ := io.ReadFull(r.r, rest[:])
-		if s := string(rest[:n]); n > 0 && s[0] == 'Y' || s == "gR4" || s == "gV4" {
+		rest, _ := r.upTo(3)
+		if s := string(rest); s != "" && s[0] == 'Y' || s == "gR4" || s == "gV4" {
 			return 0, ErrBase64
 		}
 	}
