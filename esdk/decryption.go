@@ -14,10 +14,11 @@ type decryption struct {
 	src        *source
 	header     *message.Header
 	cipher     *message.Cipher
-	scan       *message.Scanner
+	scan       message.Scanner
 	digest     *digest          // nil: unsigned
 	key        *ecdsa.PublicKey // the same
 	jobs       []opening        // buffers of a pipeline
+	first      [1]opening       // of them
 	goroutines int              // for all
 	workers    int              // those beside the digest's
 	last       bool             // the last frame was cut
@@ -59,7 +60,7 @@ func (o *opening) decrypt(c *message.Cipher) error {
 // start begins with the body, or begins again.
 func (d *decryption) start(maxUnframed uint32) {
 	d.last, d.done = false, false
-	d.scan = message.NewScanner(d.header, maxUnframed)
+	d.scan = *message.NewScanner(d.header, maxUnframed)
 	if d.digest, d.workers = newDigest(d.header.Suite, d.goroutines); d.digest != nil {
 		d.digest.write(d.header.Append(nil))
 	}
@@ -76,47 +77,88 @@ func (d *decryption) next(ctx context.Context, dst []byte) ([]byte, error) {
 	if err := d.needFrame(); err != nil {
 		return dst, err
 	}
-	window := d.src.window()
-	whole, at := slices.Grow(dst, len(window)), 0
-	p := pipeline{fill: func(slot int) (bool, error) {
-		o := &d.jobs[slot]
-		if d.last {
-			return false, nil
-		}
-		if err := d.cut(o, window[at:]); err != nil || len(o.raw) == 0 {
-			return false, err
-		}
-		at += len(o.raw)
-		n := len(whole)
-		whole = whole[:n+o.size]
-		o.plain = whole[n:n:len(whole)]
-		return true, nil
-	}}
 	inMemory := d.src.r == nil
-	if inMemory && d.digest != nil {
-		p.emit = func(slot int) error {
-			d.digest.lend(d.jobs[slot].raw)
-			return nil
-		}
+	b := batch{d, d.src.window(), 0, slices.Grow(dst, len(d.src.window()))}
+	var err error
+	if workers := d.workersFor(len(b.window)); workers == 1 {
+		err = b.openAlone(ctx, inMemory)
+	} else {
+		b, err = b.openTogether(ctx, workers, inMemory)
 	}
-	err := d.open(ctx, d.workersFor(len(window)), p)
 	for i := range d.jobs {
 		d.jobs[i].plain = nil // dst is the caller's
 	}
-	d.src.advance(at)
+	d.src.advance(b.at)
 	if inMemory {
 		d.digest.giveBack() // the memory is the caller's
 	} else if err == nil {
-		d.src.goOnIn(d.digest.take(window[:at], d.src.buf)) // which is hashed while the caller uses the plaintext
+		d.src.goOnIn(d.digest.take(b.window[:b.at], d.src.buf)) // which is hashed while the caller uses the plaintext
 	}
 	if err == nil && d.last {
 		err = d.finish()
 	}
 	if err != nil {
-		clear(whole[len(dst):])
+		clear(b.plain[len(dst):])
 		return dst, err
 	}
-	return whole, nil
+	return b.plain, nil
+}
+
+// A batch is what is at hand of a message.
+type batch struct {
+	*decryption
+	window []byte // of the source
+	at     int    // in window: what is in no job yet
+	plain  []byte // of the jobs so far, with room for the rest
+}
+
+// fill makes a job of the next frames, if there are any.
+func (b *batch) fill(slot int) (bool, error) {
+	if b.last {
+		return false, nil
+	}
+	o := &b.jobs[slot]
+	if err := b.cut(o, b.window[b.at:]); err != nil || len(o.raw) == 0 {
+		return false, err
+	}
+	b.at += len(o.raw)
+	n := len(b.plain)
+	b.plain = b.plain[:n+o.size]
+	o.plain = b.plain[n:n:len(b.plain)]
+	return true, nil
+}
+
+// openAlone decrypts the frames one job after the other, and hashes them if hash
+// is set. A small message pays for nothing that several goroutines need.
+func (b *batch) openAlone(ctx context.Context, hash bool) error {
+	b.needJobs(1)
+	for o := &b.jobs[0]; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if more, err := b.fill(0); !more || err != nil {
+			return err
+		}
+		if err := o.decrypt(b.cipher); err != nil {
+			return err
+		}
+		if hash {
+			b.digest.lend(o.raw)
+		}
+	}
+}
+
+// openTogether is openAlone on several goroutines.
+func (b batch) openTogether(ctx context.Context, workers int, hash bool) (batch, error) {
+	p := pipeline{fill: b.fill}
+	if hash && b.digest != nil {
+		p.emit = func(slot int) error {
+			b.digest.lend(b.jobs[slot].raw)
+			return nil
+		}
+	}
+	err := b.open(ctx, workers, p)
+	return b, err
 }
 
 // writeTo decrypts the rest of the message and writes it to w, while it goes on
@@ -202,7 +244,7 @@ func (d *decryption) batch() int { return slotsFor(d.workers) * chunk }
 // needFrame makes sure that the source's window begins with a whole frame.
 func (d *decryption) needFrame() error {
 	for {
-		scan := *d.scan
+		scan := d.scan
 		_, size, err := scan.Next(d.src.window())
 		if err != nil || size <= len(d.src.window()) {
 			return err
@@ -232,11 +274,17 @@ func (d *decryption) cut(o *opening, b []byte) error {
 // open completes and runs a pipeline, of which jobs are filled in d.jobs.
 func (d *decryption) open(ctx context.Context, workers int, p pipeline) error {
 	slots := slotsFor(workers)
-	if n := slots - len(d.jobs); n > 0 {
-		d.jobs = append(d.jobs, make([]opening, n)...)
-	}
+	d.needJobs(slots)
 	p.work = func(slot int) error { return d.jobs[slot].decrypt(d.cipher) }
 	return p.run(ctx, workers, slots)
+}
+
+// needJobs makes d.jobs n at least.
+func (d *decryption) needJobs(n int) {
+	if d.jobs == nil {
+		d.jobs = d.first[:]
+	}
+	d.jobs = slices.Grow(d.jobs, max(0, n-len(d.jobs)))[:max(n, len(d.jobs))]
 }
 
 // finish verifies what follows the last frame.

@@ -104,7 +104,8 @@ func derive(s suite.Suite, id, dataKey []byte) (key, commitment []byte, err erro
 		key, err = hkdf.Key(sha512.New384, dataKey, nil, suiteID+string(id), s.KeyLen)
 		return key, nil, err
 	}
-	key, commitment = make([]byte, s.KeyLen), make([]byte, commitmentSize)
+	both := make([]byte, s.KeyLen+commitmentSize)
+	key, commitment = both[:s.KeyLen], both[s.KeyLen:]
 	hkdfSHA512(dataKey, id, [2]string{suiteID + deriveLabel, commitLabel}, [2][]byte{key, commitment})
 	return key, commitment, nil
 }
