@@ -201,6 +201,7 @@ func (e *encryption) sealWhole(ctx context.Context, dst, plaintext []byte) ([]by
 		}
 	}
 	if err := p.run(ctx, workers, len(jobs)); err != nil {
+		e.digest.giveBack()
 		return nil, err
 	}
 	return e.appendFooter(dst)

@@ -105,7 +105,7 @@ func derive(s suite.Suite, id, dataKey []byte) (key, commitment []byte, err erro
 		return key, nil, err
 	}
 	both := make([]byte, s.KeyLen+commitmentSize)
-	key, commitment = both[:s.KeyLen], both[s.KeyLen:]
+	key, commitment = both[:s.KeyLen:s.KeyLen], both[s.KeyLen:]
 	hkdfSHA512(dataKey, id, [2]string{suiteID + deriveLabel, commitLabel}, [2][]byte{key, commitment})
 	return key, commitment, nil
 }
