@@ -238,8 +238,8 @@ func (d *decryption) workersFor(n int) int {
 	return max(1, min(d.workers, n/max(chunk, int(d.header.FrameLength))))
 }
 
-// batch is how many bytes are worth reading before all of them are decrypted.
-func (d *decryption) batch() int { return slotsFor(d.workers) * chunk }
+// worthReading is how many bytes are worth reading before they are decrypted.
+func (d *decryption) worthReading() int { return slotsFor(d.workers) * chunk }
 
 // needFrame makes sure that the source's window begins with a whole frame.
 func (d *decryption) needFrame() error {
@@ -284,7 +284,9 @@ func (d *decryption) needJobs(n int) {
 	if d.jobs == nil {
 		d.jobs = d.first[:]
 	}
-	d.jobs = slices.Grow(d.jobs, max(0, n-len(d.jobs)))[:max(n, len(d.jobs))]
+	if more := n - len(d.jobs); more > 0 {
+		d.jobs = append(d.jobs, make([]opening, more)...)
+	}
 }
 
 // finish verifies what follows the last frame.

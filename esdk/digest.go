@@ -64,16 +64,11 @@ func (d *digest) sum() []byte {
 }
 
 // lend hashes b, which must not change until all is hashed.
-func (d *digest) lend(b []byte) {
-	if d == nil || !d.beside || len(b) < worthy {
-		d.write(b)
-		return
-	}
-	d.add(lot{bytes: b})
-}
+func (d *digest) lend(b []byte) { d.take(b, nil) }
 
-// take hashes b and may keep the memory that b lies in. It returns memory for the
-// caller to go on in, empty and of any capacity. It waits while it has enough.
+// take hashes b and may keep the memory that b lies in, where that is given with
+// it. It returns memory for the caller to go on in, empty and of any capacity. It
+// waits while it has enough.
 func (d *digest) take(b, memory []byte) []byte {
 	if d == nil || !d.beside || len(b) < worthy || cap(memory) > mostHeld {
 		d.write(b)

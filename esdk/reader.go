@@ -146,7 +146,7 @@ func (r *Reader) verifyTwice(src io.Reader, seeker io.Seeker, start int64, maxUn
 
 // verifyInMemory decrypts all of the message.
 func (r *Reader) verifyInMemory(limit int64) error {
-	r.d.src.target = r.d.batch()
+	r.d.src.target = r.d.worthReading()
 	var all []byte
 	for !r.d.done {
 		var err error
